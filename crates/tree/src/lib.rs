@@ -1,0 +1,21 @@
+//! Layer tars, changesets and the tree they fold into.
+//!
+//! ```text
+//! tar ──read──▶ Changeset ──┐
+//! tar ──read──▶ Changeset ──┼─fold, in order──▶ Tree ──▶ lookup, walk, diff, an EROFS index
+//! tar ──read──▶ Changeset ──┘
+//!      LayerWriter: files ──▶ tar and Changeset at once
+//! ```
+//!
+//! A tar keeps the bytes of each file together, at a boundary of 512 bytes. So a file of an image is
+//! *(layer, offset, length)*, and an image's root file system is metadata alone: a [`Tree`].
+//!
+//! Nothing here touches a file system: input comes from a reader and output goes to a writer that
+//! the caller hands over. Nothing here trusts its input: names are checked ([`LayerPath`]), sizes and
+//! counts are bounded, and no path leaves the root, by `..` or by symbolic link.
+
+mod entry;
+mod path;
+
+pub use entry::{Device, Entry, EntryKind, Extent, FileContent, Metadata, Timestamp, Xattrs};
+pub use path::{LayerPath, PathError};

@@ -1,0 +1,196 @@
+//! The name of a file inside a root: relative, normal, never above the root.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest path that a layer may name, in bytes. Linux's `PATH_MAX` less its final NUL.
+pub const MAX_PATH: usize = 4095;
+
+/// The longest component, in bytes: Linux's `NAME_MAX`.
+pub const MAX_NAME: usize = 255;
+
+/// A path inside a root file system, as bytes, without a leading slash.
+///
+/// It has no empty, `.` or `..` component and no NUL byte, so joining it to a root stays below that
+/// root as long as no component is a symbolic link. The empty path is the root itself. Paths order
+/// by component, so that a directory comes right before what it contains.
+#[derive(Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(into = "Vec<u8>", try_from = "Vec<u8>")]
+pub struct LayerPath(Vec<u8>);
+
+/// Why bytes are not a [`LayerPath`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PathError {
+    /// A component is `..`.
+    #[error("path {0:?} has a `..` component")]
+    Parent(String),
+    /// A byte is NUL.
+    #[error("path {0:?} holds a NUL byte")]
+    Nul(String),
+    /// The path or one component is longer than Linux allows.
+    #[error("path of {0} bytes is too long")]
+    TooLong(usize),
+}
+
+impl LayerPath {
+    /// The root.
+    pub fn root() -> Self {
+        Self::default()
+    }
+
+    /// Normalizes `bytes`: leading and doubled slashes and `.` components fall away.
+    ///
+    /// # Errors
+    /// A `..` component, a NUL byte, or a length over Linux's limits is refused.
+    pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, PathError> {
+        let bytes = bytes.as_ref();
+        let lossy = || String::from_utf8_lossy(bytes).into_owned();
+        if bytes.contains(&0) {
+            return Err(PathError::Nul(lossy()));
+        }
+        let mut path = Vec::with_capacity(bytes.len());
+        for component in bytes.split(|&byte| byte == b'/') {
+            match component {
+                b"" | b"." => continue,
+                b".." => return Err(PathError::Parent(lossy())),
+                name if name.len() > MAX_NAME => return Err(PathError::TooLong(name.len())),
+                name => {
+                    if !path.is_empty() {
+                        path.push(b'/');
+                    }
+                    path.extend_from_slice(name);
+                }
+            }
+        }
+        if path.len() > MAX_PATH {
+            return Err(PathError::TooLong(path.len()));
+        }
+        Ok(Self(path))
+    }
+
+    /// The path's bytes: components joined by single slashes; empty for the root.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Whether this is the root.
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The components from the root down; none for the root.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.0.split(|&byte| byte == b'/').filter(|name| !name.is_empty())
+    }
+
+    /// The last component, or `None` for the root.
+    pub fn name(&self) -> Option<&[u8]> {
+        self.components().next_back()
+    }
+
+    /// The directory that holds this path, or `None` for the root.
+    pub fn parent(&self) -> Option<Self> {
+        let name = self.name()?;
+        let end = self.0.len() - name.len();
+        Some(Self(self.0[..end.saturating_sub(1)].to_vec()))
+    }
+
+    /// This path with `name` below it.
+    ///
+    /// # Errors
+    /// As [`LayerPath::new`]; `name` may itself have several components.
+    pub fn join(&self, name: impl AsRef<[u8]>) -> Result<Self, PathError> {
+        Self::new([&self.0[..], b"/", name.as_ref()].concat())
+    }
+
+    /// Whether this path is `directory` or lies below it.
+    pub fn starts_with(&self, directory: &Self) -> bool {
+        match self.0.strip_prefix(directory.as_bytes()) {
+            Some(rest) => directory.is_root() || rest.is_empty() || rest[0] == b'/',
+            None => false,
+        }
+    }
+}
+
+impl Ord for LayerPath {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.components().cmp(other.components())
+    }
+}
+
+impl PartialOrd for LayerPath {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl fmt::Display for LayerPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "/{}", String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Debug for LayerPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl From<LayerPath> for Vec<u8> {
+    fn from(path: LayerPath) -> Self {
+        path.0
+    }
+}
+
+impl TryFrom<Vec<u8>> for LayerPath {
+    type Error = PathError;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, PathError> {
+        Self::new(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn normal_form() {
+        for (input, want) in [
+            ("", "/"),
+            ("/", "/"),
+            (".", "/"),
+            ("./", "/"),
+            ("a", "/a"),
+            ("./a/", "/a"),
+            ("/a//b/./c", "/a/b/c"),
+            ("...", "/..."),
+        ] {
+            assert_eq!(LayerPath::new(input).unwrap().to_string(), want, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn refused() {
+        for input in ["..", "a/../b", "a/..", "../a", "a\0b"] {
+            LayerPath::new(input).expect_err(input);
+        }
+        LayerPath::new("n".repeat(256)).expect_err("a long name");
+        LayerPath::new("n/".repeat(3000)).expect_err("a long path");
+    }
+
+    #[test]
+    fn relations() {
+        let path = LayerPath::new("usr/lib/x").unwrap();
+        assert_eq!(path.name(), Some(&b"x"[..]));
+        assert_eq!(path.parent().unwrap().to_string(), "/usr/lib");
+        assert_eq!(LayerPath::new("usr").unwrap().parent(), Some(LayerPath::root()));
+        assert_eq!(LayerPath::root().parent(), None);
+        assert!(path.starts_with(&LayerPath::new("usr/lib").unwrap()));
+        assert!(path.starts_with(&LayerPath::root()));
+        assert!(!path.starts_with(&LayerPath::new("usr/li").unwrap()));
+        assert!(LayerPath::new("a/z").unwrap() < LayerPath::new("a-b").unwrap());
+    }
+}
