@@ -1,1 +1,41 @@
-//! Skeleton.
+//! What all programs share at the edge: arguments, messages, exit codes, signals.
+//!
+//! ```no_run
+//! use anyhow::Context as _;
+//! use cli::ErrorExt as _;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     cli::run("tare-store", || {
+//!         std::fs::read("/etc/image")
+//!             .context("cannot read the image /etc/image")
+//!             .hint("see what is there with: tare-store ls")?;
+//!         Ok(std::process::ExitCode::SUCCESS)
+//!     })
+//! }
+//! ```
+//!
+//! Results go to standard output ([`Out`], [`Table`], [`print_json`]); progress and messages go to
+//! standard error ([`Progress`], [`warn`]). This crate and the programs are the only places that
+//! print, read the environment and end the process.
+
+mod arguments;
+mod error;
+mod human;
+mod interrupt;
+mod output;
+mod place;
+mod program;
+mod progress;
+mod suggest;
+mod table;
+
+pub use arguments::{parse, try_parse};
+pub use error::{ErrorExt, code, hinted, usage};
+pub use human::{age, bytes, bytes_iec, duration, rfc3339};
+pub use interrupt::{Interrupt, Interrupted};
+pub use output::{Out, note, print, print_json, warn};
+pub use place::{StoreFlag, sibling, store_path};
+pub use program::run;
+pub use progress::{Bar, Counted, Progress, ProgressMode, Step};
+pub use suggest::nearest;
+pub use table::Table;

@@ -1,0 +1,137 @@
+//! Numbers as people read them: docker's formats for sizes and ages.
+
+use std::time::{Duration, SystemTime};
+
+/// A size in bytes with three digits and decimal units, as docker prints it: `12.3MB`, `1.05GB`.
+pub fn bytes(size: u64) -> String {
+    scaled(size as f64, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
+}
+
+/// A size in bytes with three digits and binary units: `12.3MiB`. Memory limits are meant so.
+pub fn bytes_iec(size: u64) -> String {
+    scaled(size as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
+}
+
+/// How long ago `then` was: `2 hours ago`, `About a minute ago`. A time to come is `Less than a second ago`.
+pub fn age(then: SystemTime) -> String {
+    let passed = SystemTime::now().duration_since(then).unwrap_or_default();
+    format!("{} ago", rough(passed))
+}
+
+/// The time that an action took: `0.3s`, `12.0s`, `3m04s`, `2h05m`.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0..60 => format!("{:.1}s", duration.as_secs_f64()),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A time as RFC 3339 has it, in UTC, with as many digits of the second as are needed.
+pub fn rfc3339(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::MIN).to_string()
+}
+
+fn scaled(size: f64, base: f64, units: &[&str]) -> String {
+    let mut value = size;
+    let mut unit = 0;
+    // 999.5 would be printed as 1000 of a unit: it is 1 of the next.
+    while value >= if unit == 0 { base } else { base - 0.5 } && unit + 1 < units.len() {
+        value /= base;
+        unit += 1;
+    }
+    format!("{}{}", three_digits(value), units[unit])
+}
+
+/// Three significant digits at most, without zeros at the end.
+fn three_digits(value: f64) -> String {
+    let decimals = if value >= 99.95 {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
+    let text = format!("{value:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+fn rough(passed: Duration) -> String {
+    let seconds = passed.as_secs();
+    let minutes = seconds / 60;
+    let hours = (seconds + 1800) / 3600;
+    let days = hours / 24;
+    match () {
+        () if seconds < 1 => "Less than a second".to_owned(),
+        () if seconds == 1 => "1 second".to_owned(),
+        () if seconds < 60 => format!("{seconds} seconds"),
+        () if minutes == 1 => "About a minute".to_owned(),
+        () if minutes < 60 => format!("{minutes} minutes"),
+        () if hours == 1 => "About an hour".to_owned(),
+        () if hours < 48 => format!("{hours} hours"),
+        () if hours < 24 * 14 => format!("{days} days"),
+        () if hours < 24 * 60 => format!("{} weeks", days / 7),
+        () if hours < 24 * 365 * 2 => format!("{} months", days / 30),
+        () => format!("{} years", days / 365),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_as_docker_prints_them() {
+        for (size, text) in [
+            (0, "0B"),
+            (999, "999B"),
+            (1000, "1kB"),
+            (1234, "1.23kB"),
+            (12_345_678, "12.3MB"),
+            (123_456_789, "123MB"),
+            (999_600, "1MB"),
+            (1_050_000_000, "1.05GB"),
+        ] {
+            assert_eq!(bytes(size), text);
+        }
+        assert_eq!(bytes_iec(256 << 20), "256MiB");
+        assert_eq!(bytes_iec(6 << 20), "6MiB");
+    }
+
+    #[test]
+    fn ages_are_as_docker_prints_them() {
+        for (seconds, text) in [
+            (0, "Less than a second"),
+            (1, "1 second"),
+            (59, "59 seconds"),
+            (60, "About a minute"),
+            (300, "5 minutes"),
+            (3600, "About an hour"),
+            (2 * 3600, "2 hours"),
+            (47 * 3600, "47 hours"),
+            (72 * 3600, "3 days"),
+            (20 * 86400, "2 weeks"),
+            (100 * 86400, "3 months"),
+            (800 * 86400, "2 years"),
+        ] {
+            assert_eq!(rough(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn durations_grow_coarser() {
+        assert_eq!(duration(Duration::from_millis(340)), "0.3s");
+        assert_eq!(duration(Duration::from_secs(184)), "3m04s");
+        assert_eq!(duration(Duration::from_secs(7500)), "2h05m");
+    }
+
+    #[test]
+    fn times_are_utc() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
+        assert_eq!(rfc3339(time), "2023-11-14T22:13:20.5Z");
+    }
+}

@@ -1,0 +1,82 @@
+//! SIGINT and SIGTERM as a flag to look at and a descriptor to poll.
+//!
+//! The first signal asks the program to stop and clean up; a second SIGINT ends it at once with code
+//! 130, and then mounts and temporary files may stay behind.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+/// Whether the user asked the program to stop. Clones share the answer.
+#[derive(Clone, Debug)]
+pub struct Interrupt {
+    flag: Arc<AtomicBool>,
+    signal: Arc<AtomicUsize>,
+    readable: Arc<UnixStream>,
+}
+
+/// The error of an action that ended because the user asked it to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
+
+impl Interrupt {
+    /// Handles SIGINT and SIGTERM from here on, for the rest of the process. Call it once.
+    ///
+    /// # Errors
+    /// Where a socket pair or a signal handler cannot be made.
+    pub fn install() -> io::Result<Self> {
+        let (readable, writer) = UnixStream::pair()?;
+        let interrupt = Self {
+            flag: Arc::new(AtomicBool::new(false)),
+            signal: Arc::new(AtomicUsize::new(0)),
+            readable: Arc::new(readable),
+        };
+        // Handlers run in the order of registration: the flag that the first one reads is set after it.
+        signal_hook::flag::register_conditional_shutdown(SIGINT, 130, interrupt.flag.clone())?;
+        for signal in [SIGINT, SIGTERM] {
+            let number = usize::try_from(signal).unwrap_or_default();
+            signal_hook::flag::register_usize(signal, interrupt.signal.clone(), number)?;
+            signal_hook::flag::register(signal, interrupt.flag.clone())?;
+            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+        }
+        Ok(interrupt)
+    }
+
+    /// Whether a signal came.
+    pub fn is_set(&self) -> bool {
+        self.flag.load(Ordering::SeqCst)
+    }
+
+    /// The number of the last signal that came.
+    pub fn signal(&self) -> Option<i32> {
+        match self.signal.load(Ordering::SeqCst) {
+            0 => None,
+            number => i32::try_from(number).ok(),
+        }
+    }
+
+    /// [`Interrupted`] once a signal came. Call it between the steps of a long action.
+    ///
+    /// # Errors
+    /// [`Interrupted`], and nothing else.
+    pub fn check(&self) -> Result<(), Interrupted> {
+        if self.is_set() { Err(Interrupted) } else { Ok(()) }
+    }
+
+    /// The flag itself, for crates that know nothing of this one.
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        self.flag.clone()
+    }
+}
+
+/// Readable from the first signal on. Poll it; never read from it.
+impl AsFd for Interrupt {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.readable.as_fd()
+    }
+}
