@@ -43,8 +43,8 @@ need_rust() {
     . "$HOME/.cargo/env"
 }
 
-# What the build itself needs from Debian. (.cargo/config.toml knows where libseccomp.a lies.)
-need_build_packages() { need_packages build-essential libseccomp-dev pkg-config; }
+# What the build itself needs from Debian. (.cargo/config.toml knows where the static archives lie.)
+need_build_packages() { need_packages build-essential libseccomp-dev libssl-dev pkg-config; }
 
 # Where cargo leaves the programs of a profile: release or debug.
 programs() { printf '%s/%s/%s' "${CARGO_TARGET_DIR:-$top/target}" "$(rustc --print host-tuple)" "$1"; }
