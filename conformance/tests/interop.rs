@@ -1,0 +1,159 @@
+//! Our images under others' tools, and others' images under ours: skopeo, umoci, podman,
+//! oci-image-validate, runc, crun.
+
+use std::path::PathBuf;
+
+use conformance::{Machine, mounts_below};
+
+const DOCKERFILE: &str = "\
+FROM busybox:base
+RUN mkdir /data && echo one > /data/one && echo two > /data/two && ln /data/one /data/link
+RUN rm /data/two && chown 1000:1001 /data/one && mkfifo /data/pipe
+COPY --chown=app:app --chmod=640 file /data/file
+USER app
+WORKDIR /data
+ENV WHERE=\"a place\"
+LABEL kind=test
+CMD [\"sh\", \"-c\", \"id -u; id -g; pwd; echo $WHERE; ls -ln /data | sed 1d; cat file\"]
+";
+
+const NO_MOUNTS: [PathBuf; 0] = [];
+
+fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.build("app", DOCKERFILE, &[("file", "content\n")]);
+    machine
+}
+
+/// What the image prints when our own runtime runs it.
+fn expected(machine: &Machine) -> String {
+    let printed = machine.ok("tare", ["run", "--rm", "app"]).out;
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines[..4], ["1000", "1001", "/data", "a place"], "{printed}");
+    assert!(!printed.contains("two"), "{printed}");
+    assert!(printed.ends_with("content"), "{printed}");
+    printed
+}
+
+#[test]
+fn the_validator_accepts_the_store() {
+    let machine = machine();
+    machine
+        .sh("oci-image-validate --type imageLayout --ref name=docker.io/library/app:latest store");
+}
+
+#[test]
+fn skopeo_copies_out_and_back_with_the_same_digest() {
+    let machine = machine();
+    machine.sh(
+        "skopeo copy -q oci:store:docker.io/library/app:latest oci:other:app
+         skopeo copy -q oci:other:app oci:store:docker.io/library/back:latest
+         test $(tare-store inspect --raw app | sha256sum | cut -c-64) = \
+              $(skopeo inspect --raw oci:store:docker.io/library/back:latest | sha256sum | cut -c-64)",
+    );
+    assert_eq!(machine.ok("tare", ["run", "--rm", "back"]).out, expected(&machine));
+}
+
+/// skopeo writes an image under a bare name, compressed; it runs under that name.
+#[test]
+fn an_image_that_others_put_into_the_store_runs() {
+    let machine = machine();
+    machine.sh("skopeo copy -q oci:store:docker.io/library/app:latest dir:plain
+         skopeo copy -q --dest-compress dir:plain dir:packed
+         skopeo copy -q dir:packed oci:store:packed");
+    assert_eq!(machine.ok("tare", ["run", "--rm", "packed"]).out, expected(&machine));
+}
+
+#[test]
+fn umoci_unpacks_what_we_show() {
+    let machine = machine();
+    machine.sh(
+        "skopeo copy -q oci:store:docker.io/library/app:latest oci:other:app
+         umoci unpack --image other:app umoci-bundle
+         tare-store bundle app tare-bundle
+         list() { cd $1/rootfs; find . -printf '%P %y %m %U:%G %s %l %n\\n' | grep -v '^ ' | sort; cd ../..; }
+         list umoci-bundle > umoci.list; list tare-bundle > tare.list
+         sed -i -E 's/( d [0-9]+ [0-9:]+) [0-9]+ /\\1 /; s/( d .*) [0-9]+$/\\1/' umoci.list tare.list
+         tare-store unbundle tare-bundle
+         diff umoci.list tare.list",
+    );
+}
+
+/// umoci changes our image; the change is there when we run the result.
+#[test]
+fn umoci_adds_a_layer_to_our_image() {
+    let machine = machine();
+    machine.sh("skopeo copy -q oci:store:docker.io/library/app:latest oci:other:app
+         echo inserted > new.txt
+         umoci insert --image other:app --tag changed new.txt /data/new.txt
+         umoci config --image other:changed --config.cmd cat --config.cmd /data/new.txt
+         skopeo copy -q oci:other:changed oci:store:changed");
+    assert_eq!(machine.ok("tare", ["run", "--rm", "changed"]).out, "inserted");
+}
+
+#[test]
+fn podman_runs_our_image() {
+    let machine = machine();
+    let printed = machine.sh(
+        "cleanup() { podman --root $PWD/podman --runroot $PWD/podman-run rmi -af >/dev/null 2>&1 || true; umount podman/overlay 2>/dev/null || true; }
+         trap cleanup EXIT
+         podman --root $PWD/podman --runroot $PWD/podman-run pull -q oci:store:docker.io/library/app:latest > id
+         podman --root $PWD/podman --runroot $PWD/podman-run --cgroup-manager cgroupfs --runtime runc \
+             run --rm --network host --ulimit host --security-opt label=disable $(tail -n 1 id)",
+    );
+    assert_eq!(printed.out, expected(&machine));
+}
+
+#[test]
+fn other_runtimes_run_our_bundle() {
+    let machine = machine();
+    let expected = expected(&machine);
+    let id = format!("interop-{}", std::process::id());
+    for runtime in [
+        "runc",
+        // crun refuses the layout in which cgroup v1 and v2 are both mounted.
+        "unshare --mount sh -c 'umount /sys/fs/cgroup/unified 2>/dev/null; exec crun \"$@\"' crun",
+        "tare-runtime",
+    ] {
+        let printed = machine.sh(&format!(
+            "tare-store bundle app b
+             {runtime} --root $PWD/state run --bundle b {id}
+             tare-store unbundle b"
+        ));
+        assert_eq!(printed.out, expected, "{runtime}");
+    }
+    assert_eq!(mounts_below(&machine.path("")), NO_MOUNTS);
+}
+
+/// Steps that another runtime ran give the same image.
+#[test]
+fn a_build_may_use_another_runtime() {
+    let machine = Machine::new();
+    machine.write("app/Dockerfile", "FROM busybox:base\nRUN echo $((6 * 7)) > /answer\n");
+    let env = "SOURCE_DATE_EPOCH=1700000000 tare-build -q --no-cache";
+    let ours = machine.sh(&format!("{env} app")).out;
+    let theirs = machine.sh(&format!("{env} --runtime runc app")).out;
+    assert_eq!(ours, theirs);
+}
+
+/// The same Dockerfile by buildah and by us: the same files.
+#[test]
+fn buildah_builds_the_same_files() {
+    let machine = machine();
+    machine.sh(
+        "b() { buildah --root $PWD/buildah --runroot $PWD/buildah-run \"$@\"; }
+         cleanup() { b rmi -af >/dev/null 2>&1 || true; umount buildah/overlay 2>/dev/null || true; }
+         trap cleanup EXIT
+         b pull -q oci:store:docker.io/library/busybox:base > base
+         sed \"s|^FROM .*|FROM $(tail -n 1 base)|\" app/Dockerfile > app/Dockerfile.buildah
+         b build -q --isolation chroot --network host -f app/Dockerfile.buildah -t theirs app
+         b push -q theirs oci:theirs:app
+         umoci unpack --image theirs:app theirs-bundle
+         tare-store bundle app ours-bundle
+         list() { cd $1/rootfs; find . -printf '%P %y %m %U:%G %s %l %n\\n' | grep -vE '^( |dev|proc|sys|run|etc/(hosts|resolv.conf|hostname))' | sort; cd ../..; }
+         list theirs-bundle > theirs.list; list ours-bundle > ours.list
+         sed -i -E 's/( d [0-9]+ [0-9:]+) [0-9]+ /\\1 /; s/( d .*) [0-9]+$/\\1/' theirs.list ours.list
+         tare-store unbundle ours-bundle
+         diff theirs.list ours.list",
+    );
+}
