@@ -170,8 +170,8 @@ fn sources(package: &Path) -> impl Iterator<Item = PathBuf> {
     let mut pending = vec![package.join("src")];
     let mut files = Vec::new();
     while let Some(directory) = pending.pop() {
-        for entry in std::fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
+        for entry in std::fs::read_dir(directory).expect("a source folder can be read") {
+            let path = entry.expect("a folder entry can be read").path();
             match path.is_dir() {
                 true => pending.push(path),
                 false if path.extension().is_some_and(|it| it == "rs") => files.push(path),
