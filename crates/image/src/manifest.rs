@@ -1,0 +1,127 @@
+//! Manifests and indexes: `oci_spec`'s types, and their bytes.
+//!
+//! Image-spec, manifest.md and image-index.md.
+
+use std::collections::{BTreeMap, HashMap};
+
+use oci_spec::image::ImageManifestBuilder;
+use serde::Serialize;
+
+pub use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
+
+use crate::media_type;
+use crate::{Digest, DigestError};
+
+/// A descriptor for a blob.
+pub fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
+    Descriptor::new(media_type.into(), size, digest)
+}
+
+/// A descriptor's digest as ours.
+///
+/// # Errors
+/// An algorithm other than SHA-256.
+pub fn digest(descriptor: &Descriptor) -> Result<Digest, DigestError> {
+    Digest::try_from(descriptor.digest())
+}
+
+/// A manifest of an image with this configuration and these layers, lowest first.
+pub fn manifest(config: Descriptor, layers: Vec<Descriptor>) -> ImageManifest {
+    ImageManifestBuilder::default()
+        .schema_version(oci_spec::image::SCHEMA_VERSION)
+        .media_type(media_type::MANIFEST)
+        .config(config)
+        .layers(layers)
+        .build()
+        .expect("every required field is given")
+}
+
+/// The bytes of a manifest. `oci_spec` keeps annotations in a map without order; here they are
+/// sorted, because equal manifests must have equal digests.
+pub fn to_json(manifest: &ImageManifest) -> Vec<u8> {
+    let in_order = InOrder {
+        schema_version: manifest.schema_version(),
+        media_type: manifest.media_type().as_ref(),
+        artifact_type: manifest.artifact_type().as_ref(),
+        config: (manifest.config()).into(),
+        layers: manifest.layers().iter().map(Into::into).collect(),
+        subject: manifest.subject().as_ref().map(Into::into),
+        annotations: sorted(manifest.annotations()),
+    };
+    serde_json::to_vec(&in_order).expect("maps with text keys serialize")
+}
+
+type MediaType = oci_spec::image::MediaType;
+
+fn sorted(map: &Option<HashMap<String, String>>) -> Option<BTreeMap<&str, &str>> {
+    let pairs = map.as_ref()?.iter();
+    Some(pairs.map(|(key, value)| (key.as_str(), value.as_str())).collect())
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct InOrder<'a> {
+    schema_version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_type: Option<&'a MediaType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<&'a MediaType>,
+    config: DescriptorInOrder<'a>,
+    layers: Vec<DescriptorInOrder<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<DescriptorInOrder<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<BTreeMap<&'a str, &'a str>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DescriptorInOrder<'a> {
+    media_type: &'a MediaType,
+    digest: &'a oci_spec::image::Digest,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    urls: &'a Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<BTreeMap<&'a str, &'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: &'a Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: &'a Option<oci_spec::image::Platform>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: &'a Option<MediaType>,
+}
+
+impl<'a> From<&'a Descriptor> for DescriptorInOrder<'a> {
+    fn from(descriptor: &'a Descriptor) -> Self {
+        Self {
+            media_type: descriptor.media_type(),
+            digest: descriptor.digest(),
+            size: descriptor.size(),
+            urls: descriptor.urls(),
+            annotations: sorted(descriptor.annotations()),
+            data: descriptor.data(),
+            platform: descriptor.platform(),
+            artifact_type: descriptor.artifact_type(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_in_order_and_read_back() {
+        let config = descriptor(media_type::CONFIG, Digest::of(b"config"), 6);
+        let mut layer = descriptor(media_type::LAYER, Digest::of(b"layer"), 5);
+        let pairs = ["z", "a", "m", "b"].map(|key| (key.to_owned(), "1".to_owned()));
+        layer.set_annotations(Some(pairs.into()));
+        let manifest = manifest(config, vec![layer]);
+        let bytes = to_json(&manifest);
+        assert_eq!(serde_json::from_slice::<ImageManifest>(&bytes).unwrap(), manifest);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.starts_with(r#"{"schemaVersion":2,"mediaType":"#), "{text}");
+        assert!(text.contains(r#"{"a":"1","b":"1","m":"1","z":"1"}"#), "{text}");
+    }
+}

@@ -1,0 +1,153 @@
+//! Mounts: what every container has, and the user's own.
+
+use std::path::{Component, Path, PathBuf};
+
+use oci_spec::runtime::{Mount as RuntimeMount, MountBuilder};
+
+use super::process::INIT;
+use super::{Error, Mount, MountKind, Propagation, RunOptions};
+
+/// The default mounts, less those whose place a mount of the user's takes, then the user's by depth.
+pub(super) fn mounts(options: &RunOptions) -> Result<Vec<RuntimeMount>, Error> {
+    let own = own_mounts(options)?;
+    let hidden = |mount: &RuntimeMount| {
+        own.iter().any(|own| takes_place(&own.destination, mount.destination()))
+    };
+    let mut mounts = default_mounts(options);
+    mounts.retain(|mount| !hidden(mount));
+    mounts.extend(own.iter().map(to_runtime));
+    Ok(mounts)
+}
+
+/// A mount at the same place takes a default's place; one over /dev brings its own /dev/shm and
+/// others, one over /sys its own cgroup.
+fn takes_place(own: &Path, default: &Path) -> bool {
+    own == default
+        || default.starts_with(own) && (own == Path::new("/dev") || own == Path::new("/sys"))
+}
+
+fn own_mounts(options: &RunOptions) -> Result<Vec<Mount>, Error> {
+    let mut own = options.mounts.clone();
+    own.extend(options.init.iter().map(|program| Mount {
+        destination: INIT.into(),
+        kind: MountKind::Bind {
+            source: program.clone(),
+            recursive: false,
+            propagation: Propagation::default(),
+        },
+        read_only: true,
+        options: Vec::new(),
+    }));
+    for mount in &mut own {
+        mount.destination = clean(&mount.destination)?;
+        check_source(mount)?;
+    }
+    // A mount on a directory must come before one inside it. The sort keeps the user's order.
+    own.sort_by_key(|mount| mount.destination.components().count());
+    let mut seen = std::collections::BTreeSet::new();
+    match own.iter().find(|mount| !seen.insert(&mount.destination)) {
+        Some(twice) => Err(Error::DuplicateMount(twice.destination.display().to_string())),
+        None => Ok(own),
+    }
+}
+
+/// The destination without `.`, `..` and doubled slashes.
+fn clean(destination: &Path) -> Result<PathBuf, Error> {
+    let invalid = || Error::MountDestination(destination.display().to_string());
+    let mut clean = PathBuf::from("/");
+    for component in destination.components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => drop(clean.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    let valid = destination.is_absolute() && clean != Path::new("/");
+    valid.then_some(clean).ok_or_else(invalid)
+}
+
+fn check_source(mount: &Mount) -> Result<(), Error> {
+    match &mount.kind {
+        MountKind::Bind { source, .. } if !source.is_absolute() => {
+            Err(Error::MountSource(source.display().to_string()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn default_mounts(options: &RunOptions) -> Vec<RuntimeMount> {
+    let shm = format!("size={}", options.shm_size);
+    let read_write = if options.privileged { "rw" } else { "ro" };
+    let mut mounts = vec![
+        mount("proc", "/proc", &["nosuid", "noexec", "nodev"]),
+        mount("tmpfs", "/dev", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount(
+            "devpts",
+            "/dev/pts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("sysfs", "/sys", &["nosuid", "noexec", "nodev", read_write]),
+    ];
+    if options.cgroup_mount {
+        let options = ["nosuid", "noexec", "nodev", "relatime", read_write];
+        mounts.push(mount("cgroup", "/sys/fs/cgroup", &options));
+    }
+    if options.mqueue_mount {
+        mounts.push(mount("mqueue", "/dev/mqueue", &["nosuid", "noexec", "nodev"]));
+    }
+    let mut shm_mount =
+        mount("tmpfs", "/dev/shm", &["nosuid", "noexec", "nodev", "mode=1777", &shm]);
+    shm_mount.set_source(Some("shm".into()));
+    mounts.push(shm_mount);
+    mounts
+}
+
+fn mount(kind: &str, destination: &str, options: &[&str]) -> RuntimeMount {
+    build(kind, kind.as_ref(), destination.as_ref(), options.iter().map(ToString::to_string))
+}
+
+fn build(
+    kind: &str,
+    source: &Path,
+    destination: &Path,
+    options: impl Iterator<Item = String>,
+) -> RuntimeMount {
+    let builder = MountBuilder::default().typ(kind).source(source).destination(destination);
+    builder.options(options.collect::<Vec<_>>()).build().expect("the destination is given")
+}
+
+fn to_runtime(mount: &Mount) -> RuntimeMount {
+    let write = if mount.read_only { "ro" } else { "rw" };
+    let options = |first: &[&str]| {
+        let words: Vec<String> = first.iter().map(ToString::to_string).collect();
+        words.into_iter().chain(mount.options.iter().cloned())
+    };
+    match &mount.kind {
+        MountKind::Bind { source, recursive, propagation } => {
+            let bind = if *recursive { "rbind" } else { "bind" };
+            build("bind", source, &mount.destination, options(&[bind, write, propagation.name()]))
+        }
+        MountKind::Tmpfs => {
+            // A user's word comes after the default, and the last one counts.
+            let words = options(&["nosuid", "nodev", "noexec", write]);
+            build("tmpfs", "tmpfs".as_ref(), &mount.destination, words)
+        }
+        MountKind::Other { kind, source } => {
+            build(kind, source.as_ref(), &mount.destination, options(&[write]))
+        }
+    }
+}
+
+impl Propagation {
+    /// The mount option that asks for it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::RPrivate => "rprivate",
+            Self::Private => "private",
+            Self::RSlave => "rslave",
+            Self::Slave => "slave",
+            Self::RShared => "rshared",
+            Self::Shared => "shared",
+        }
+    }
+}
