@@ -29,13 +29,18 @@ impl<T, E: Into<anyhow::Error>> ErrorExt<T> for Result<T, E> {
     }
 
     fn exit_code(self, code: u8) -> anyhow::Result<T> {
-        self.map_err(|error| Tagged::wrap(error.into(), Tag::Code(code)))
+        self.map_err(|error| coded(error, code))
     }
 }
 
 /// The error with a hint at what to try.
 pub fn hinted(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow::Error {
     Tagged::wrap(error.into(), Tag::Hint(hint.into()))
+}
+
+/// The error with an exit code other than 1.
+pub fn coded(error: impl Into<anyhow::Error>, code: u8) -> anyhow::Error {
+    Tagged::wrap(error.into(), Tag::Code(code))
 }
 
 /// A mistake in the command line that clap cannot see: exit code 2.

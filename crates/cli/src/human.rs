@@ -33,6 +33,41 @@ pub fn rfc3339(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::MIN).to_string()
 }
 
+/// As [`rfc3339`], always with nine digits of the second, as logs have it.
+pub fn rfc3339_nanos(time: SystemTime) -> String {
+    let time = jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::MIN);
+    format!("{time:.9}")
+}
+
+/// A point in time as docker's `--since` takes it: RFC 3339 (`2026-01-31T10:20:30Z`, a date alone),
+/// seconds since the epoch, or a duration before now (`10m`, `1h30m`).
+///
+/// # Errors
+/// Where it is none of these.
+pub fn parse_time(text: &str) -> Result<SystemTime, String> {
+    if let Ok(seconds) = text.parse::<f64>()
+        && let Ok(since) = Duration::try_from_secs_f64(seconds)
+    {
+        return Ok(SystemTime::UNIX_EPOCH + since);
+    }
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.into());
+    }
+    if let Ok(time) = text.parse::<jiff::civil::DateTime>()
+        && let Ok(time) = time.to_zoned(jiff::tz::TimeZone::UTC)
+    {
+        return Ok(time.timestamp().into());
+    }
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|span| SystemTime::now().checked_sub(span.unsigned_abs()))
+        .ok_or_else(|| {
+            format!(
+                "invalid time `{text}`: want RFC 3339, seconds since 1970, or a span such as 10m"
+            )
+        })
+}
+
 fn scaled(size: f64, base: f64, units: &[&str]) -> String {
     let mut value = size;
     let mut unit = 0;
@@ -130,8 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn times_are_understood_as_docker_does() {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        for text in ["1700000000", "2023-11-14T22:13:20Z", "2023-11-14T23:13:20+01:00"] {
+            assert_eq!(parse_time(text), Ok(time), "{text}");
+        }
+        assert_eq!(parse_time("2023-11-14T22:13:20"), Ok(time));
+        let passed = SystemTime::now().duration_since(parse_time("1h30m").unwrap()).unwrap();
+        assert!((5390..5460).contains(&passed.as_secs()));
+        assert!(parse_time("yesterday").is_err());
+    }
+
+    #[test]
     fn times_are_utc() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
         assert_eq!(rfc3339(time), "2023-11-14T22:13:20.5Z");
+        assert_eq!(rfc3339_nanos(time), "2023-11-14T22:13:20.500000000Z");
     }
 }

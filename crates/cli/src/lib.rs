@@ -30,8 +30,8 @@ mod suggest;
 mod table;
 
 pub use arguments::{parse, try_parse};
-pub use error::{ErrorExt, code, hinted, usage};
-pub use human::{age, bytes, bytes_iec, duration, rfc3339};
+pub use error::{ErrorExt, code, coded, hinted, usage};
+pub use human::{age, bytes, bytes_iec, duration, parse_time, rfc3339, rfc3339_nanos};
 pub use interrupt::{Interrupt, Interrupted};
 pub use output::{Out, note, print, print_json, warn};
 pub use place::{StoreFlag, sibling, store_path};
