@@ -10,7 +10,9 @@ use crate::LayerPath;
 pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// A time as tar and `statx` have it: seconds since the epoch, and nanoseconds below 1,000,000,000.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Timestamp {
     /// Seconds since 1970-01-01 00:00 UTC; negative before.
     pub seconds: i64,
@@ -97,4 +99,10 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Mode, owner, time, extended attributes.
     pub metadata: Metadata,
+}
+
+/// Whether an extended attribute is overlayfs's own note, which no layer may carry: in a lower layer
+/// it would hide files (Linux, filesystems/overlayfs).
+pub(crate) fn is_overlay_private(name: &[u8]) -> bool {
+    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
 }

@@ -14,8 +14,28 @@
 //! the caller hands over. Nothing here trusts its input: names are checked ([`LayerPath`]), sizes and
 //! counts are bounded, and no path leaves the root, by `..` or by symbolic link.
 
+mod changeset;
+mod diff;
 mod entry;
+mod fold;
+mod limits;
 mod path;
+mod read;
+mod resolve;
+mod toc;
+mod tree;
+mod write;
 
+pub use changeset::Changeset;
+pub use diff::{Change, ChangeKind};
 pub use entry::{Device, Entry, EntryKind, Extent, FileContent, Metadata, Timestamp, Xattrs};
-pub use path::{LayerPath, PathError};
+pub use fold::{FoldCause, FoldError};
+pub use limits::{
+    LimitError, MAX_ENTRIES, MAX_TARGET, MAX_XATTR_NAME, MAX_XATTR_VALUE, MAX_XATTRS,
+};
+pub use path::{LayerPath, MAX_NAME, MAX_PATH, PathError};
+pub use read::{ReadCause, ReadError};
+pub use resolve::{MAX_LINKS, ResolveError};
+pub use toc::TocError;
+pub use tree::{MAX_NODES, Names, Node, NodeId, NodeKind, Tree, Walk};
+pub use write::{LayerSink, LayerWriter, WriteError};

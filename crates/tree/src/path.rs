@@ -70,6 +70,36 @@ impl LayerPath {
         Ok(Self(path))
     }
 
+    /// A path from names that are each known to be one good component.
+    pub(crate) fn from_names<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut path = Vec::new();
+        for name in names {
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(name);
+        }
+        Self(path)
+    }
+
+    /// This path with `name`, known to be one good component, below it.
+    pub(crate) fn with_name(&self, name: &[u8]) -> Self {
+        let mut path = Vec::with_capacity(self.0.len() + 1 + name.len());
+        path.extend_from_slice(&self.0);
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        Self(path)
+    }
+
+    /// The directory's bytes and the last component, without allocating; `None` for the root.
+    pub(crate) fn split(&self) -> Option<(&[u8], &[u8])> {
+        let name = self.name()?;
+        let end = self.0.len() - name.len();
+        Some((&self.0[..end.saturating_sub(1)], name))
+    }
+
     /// The path's bytes: components joined by single slashes; empty for the root.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

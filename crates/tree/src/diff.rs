@@ -1,0 +1,139 @@
+//! What differs between two trees.
+
+use std::collections::HashMap;
+
+use crate::{FileContent, LayerPath, Node, NodeId, NodeKind, Tree};
+
+/// One difference between two trees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The path.
+    pub path: LayerPath,
+    /// What happened there.
+    pub kind: ChangeKind,
+}
+
+/// What happened at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChangeKind {
+    /// Only the newer tree has it. What is below an added directory is listed as well.
+    Added,
+    /// Both have it, and kind, metadata, content or hard links differ. Where a directory became
+    /// something else, what was below it is not listed; the reverse is listed as added.
+    Modified,
+    /// Only the older tree has it. What was below a removed directory is not listed.
+    Removed,
+}
+
+impl Tree {
+    /// What must change in `self` to become `newer`, sorted by path. Two files have the same content
+    /// where they are the same bytes of the same layer, so both trees must number their layers alike.
+    pub fn diff(&self, newer: &Tree) -> Vec<Change> {
+        self.diff_by(newer, |old, new| old == new)
+    }
+
+    /// As [`Tree::diff`], where `same` tells whether two files, each given with its layer's number in
+    /// its own tree, have the same content.
+    pub fn diff_by(
+        &self,
+        newer: &Tree,
+        same: impl Fn((u32, &FileContent), (u32, &FileContent)) -> bool,
+    ) -> Vec<Change> {
+        let mut diff =
+            Diff { old: self, new: newer, same, changes: Vec::new(), linked: Vec::new() };
+        diff.run();
+        diff.changes
+    }
+}
+
+struct Diff<'t, F> {
+    old: &'t Tree,
+    new: &'t Tree,
+    same: F,
+    changes: Vec<Change>,
+    /// Paths that both trees have and that look the same, with a node of several names on a side.
+    linked: Vec<(LayerPath, NodeId, NodeId)>,
+}
+
+impl<F: Fn((u32, &FileContent), (u32, &FileContent)) -> bool> Diff<'_, F> {
+    fn run(&mut self) {
+        let mut pending = vec![(LayerPath::root(), self.old.root(), self.new.root())];
+        while let Some((path, old, new)) = pending.pop() {
+            self.compare(&path, old, new);
+            self.children(&path, old, new, &mut pending);
+        }
+        self.links();
+        self.changes.sort_by(|a, b| a.path.cmp(&b.path));
+        self.changes.dedup_by(|a, b| a.path == b.path);
+    }
+
+    fn push(&mut self, path: LayerPath, kind: ChangeKind) {
+        self.changes.push(Change { path, kind });
+    }
+
+    fn compare(&mut self, path: &LayerPath, old: NodeId, new: NodeId) {
+        let (old_node, new_node) = (self.old.node(old), self.new.node(new));
+        if old_node.links > 1 || new_node.links > 1 {
+            self.linked.push((path.clone(), old, new));
+        }
+        if old_node.metadata != new_node.metadata || !self.same_kind(old_node, new_node) {
+            self.push(path.clone(), ChangeKind::Modified);
+        }
+    }
+
+    fn same_kind(&self, old: &Node, new: &Node) -> bool {
+        match (&old.kind, &new.kind) {
+            (NodeKind::Directory(_), NodeKind::Directory(_)) => true,
+            (
+                NodeKind::File { layer: old_layer, content: old },
+                NodeKind::File { layer: new_layer, content: new },
+            ) => (self.same)((*old_layer, old), (*new_layer, new)),
+            (old, new) => old == new,
+        }
+    }
+
+    fn children(
+        &mut self,
+        path: &LayerPath,
+        old: NodeId,
+        new: NodeId,
+        pending: &mut Vec<(LayerPath, NodeId, NodeId)>,
+    ) {
+        let (old, new) = (self.old.node(old).names(), self.new.node(new).names());
+        for (name, &child) in new.into_iter().flatten() {
+            let path = path.with_name(name);
+            match old.and_then(|old| old.get(name)) {
+                Some(&old) => pending.push((path, old, child)),
+                None => self.added(&path, child),
+            }
+        }
+        let Some(new) = new else { return };
+        for name in old.into_iter().flatten().map(|(name, _)| name) {
+            if !new.contains_key(name) {
+                self.push(path.with_name(name), ChangeKind::Removed);
+            }
+        }
+    }
+
+    fn added(&mut self, top: &LayerPath, id: NodeId) {
+        for (path, _) in self.new.walk_from(id) {
+            let path = LayerPath::from_names(top.components().chain(path.components()));
+            self.push(path, ChangeKind::Added);
+        }
+    }
+
+    /// Finds names that were one file and are no longer, or the reverse. Groups of names are compared
+    /// by their first name that both trees have, so a name that comes or goes changes no other.
+    fn links(&mut self) {
+        self.linked.sort_by(|a, b| a.0.cmp(&b.0));
+        let (mut old_first, mut new_first) = (HashMap::new(), HashMap::new());
+        for index in 0..self.linked.len() {
+            let (path, old, new) = self.linked[index].clone();
+            let old = *old_first.entry(old).or_insert(index);
+            let new = *new_first.entry(new).or_insert(index);
+            if old != new {
+                self.push(path, ChangeKind::Modified);
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What layers make of each other, by tables (OCI image-spec, layer.md).
+
+use tree::{Changeset, Device, Entry, EntryKind, FileContent, LayerPath, Metadata, NodeKind, Tree};
+
+fn path(text: &str) -> LayerPath {
+    LayerPath::new(text).unwrap()
+}
+
+/// An entry from words: `d a`, `f a 7` (a file whose bytes lie at 7), `l a target` (symbolic),
+/// `h a target` (hard), `w a` (whiteout), `o a` (opaque), `p a` (fifo), `c a` (device).
+fn entry(line: &str) -> Entry {
+    let words: Vec<&str> = line.split(' ').collect();
+    let kind = match words[0] {
+        "d" => EntryKind::Directory,
+        "f" => EntryKind::File(FileContent::plain(1, words[2].parse().unwrap())),
+        "l" => EntryKind::Symlink(words[2].into()),
+        "h" => EntryKind::HardLink(path(words[2])),
+        "w" => EntryKind::Whiteout,
+        "o" => EntryKind::Opaque,
+        "p" => EntryKind::Fifo,
+        "c" => EntryKind::CharDevice(Device { major: 1, minor: 3 }),
+        other => panic!("unknown kind {other}"),
+    };
+    let metadata = Metadata { mode: 0o700, ..Metadata::default() };
+    Entry { path: path(words[1]), kind, metadata }
+}
+
+fn layer(text: &str) -> Changeset {
+    text.split(", ").filter(|line| !line.is_empty()).map(entry).collect::<Vec<_>>().into()
+}
+
+/// The tree in one line: each path with its kind, files with layer and place, then the links.
+fn show(tree: &Tree) -> String {
+    let describe = |(path, id)| {
+        let node = tree.node(id);
+        let links = if node.links > 1 { format!("*{}", node.links) } else { String::new() };
+        let kind = match &node.kind {
+            NodeKind::Directory(_) if node.metadata.mode == 0o755 => "implicit".to_owned(),
+            NodeKind::Directory(_) => "dir".to_owned(),
+            NodeKind::File { layer, content } => {
+                format!("{layer}@{}", content.extents[0].tar_offset)
+            }
+            NodeKind::Symlink(target) => format!("->{}", String::from_utf8_lossy(target)),
+            NodeKind::CharDevice(_) => "char".to_owned(),
+            NodeKind::BlockDevice(_) => "block".to_owned(),
+            NodeKind::Fifo => "fifo".to_owned(),
+        };
+        format!("{path} {kind}{links}")
+    };
+    tree.walk().skip(1).map(describe).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn folding() {
+    for (layers, want) in [
+        (&["f a 1"][..], "/a 0@1"),
+        (&["f a 1", "f a 2"], "/a 1@2"),
+        (&["f a 1, f a 2"], "/a 0@2"),
+        (&["f a/b/c 1"], "/a implicit, /a/b implicit, /a/b/c 0@1"),
+        // Whiteouts.
+        (&["f a 1, f b 1", "w a"], "/b 0@1"),
+        (&["d a, f a/b 1", "w a"], ""),
+        (&["f a 1", "w a, f a 2"], "/a 1@2"),
+        (&["f a 1", "f a 2, w a"], "/a 1@2"),
+        (&["d a, f a/b 1", "f a/c 2, w a"], "/a implicit, /a/c 1@2"),
+        (&["f a 1", "w b, w c/d"], "/a 0@1"),
+        // Opaque directories.
+        (&["d a, f a/b 1, f a/c 1", "d a, o a, f a/d 2"], "/a dir, /a/d 1@2"),
+        (&["d a, f a/b 1", "f a/d 2, o a"], "/a dir, /a/d 1@2"),
+        (&["d a, f a/b/c 1", "o a"], "/a dir"),
+        (&["", "o a"], "/a implicit"),
+        (&["f a 1", "o "], ""),
+        // One kind over another.
+        (&["d a, f a/b 1", "f a 2"], "/a 1@2"),
+        (&["f a 1", "d a, f a/b 2"], "/a dir, /a/b 1@2"),
+        (&["f a 1", "f a/b 2"], "/a implicit, /a/b 1@2"),
+        (&["d a, f a/b 1", "d a"], "/a dir, /a/b 0@1"),
+        (&["f a/b 1", "d a"], "/a dir, /a/b 0@1"),
+        (&["l a b, f b 1", "d a"], "/a dir, /b 0@1"),
+        (&["d a, f a/b 1", "l a c"], "/a ->c"),
+        (&["p a, c b", "f a 1"], "/a 1@1, /b char"),
+        // Parents that are links.
+        (
+            &["d usr/lib, l lib usr/lib", "f lib/x 1"],
+            "/lib ->usr/lib, /usr implicit, /usr/lib dir, /usr/lib/x 1@1",
+        ),
+        (&["d b, l a /b, f a/x 1"], "/a ->/b, /b dir, /b/x 0@1"),
+        (&["d b, l a ../../b, f a/x 1"], "/a ->../../b, /b dir, /b/x 0@1"),
+        (&["l a b/c, f a/x 1"], "/a ->b/c, /b implicit, /b/c implicit, /b/c/x 0@1"),
+        (&["d b, f b/x 1, l a b", "w a/x"], "/a ->b, /b dir"),
+        (&["d b, l a b", "f a 1"], "/a 1@1, /b dir"),
+        // Hard links.
+        (&["f a 1, h b a"], "/a 0@1*2, /b 0@1*2"),
+        (&["f a 1", "h b a"], "/a 0@1*2, /b 0@1*2"),
+        (&["f a 1, h b a", "f a 2"], "/a 1@2, /b 0@1"),
+        (&["f a 1, h b a", "w a"], "/b 0@1"),
+        (&["f a 1, h b a, h c b"], "/a 0@1*3, /b 0@1*3, /c 0@1*3"),
+        (&["l a x, h b a"], "/a ->x*2, /b ->x*2"),
+        (&["f a 1, h a a"], "/a 0@1"),
+        (&["f a 1, h b a", "h b a"], "/a 0@1*2, /b 0@1*2"),
+        (&["f d/a 1, l e d, h b e/a"], "/b 0@1*2, /d implicit, /d/a 0@1*2, /e ->d"),
+    ] {
+        let layers: Vec<_> = layers.iter().map(|text| layer(text)).collect();
+        let tree = Tree::fold(&layers).unwrap();
+        assert_eq!(show(&tree), want, "{layers:?}");
+        assert_eq!(tree.len(), count(&tree), "{layers:?}");
+    }
+}
+
+fn count(tree: &Tree) -> usize {
+    tree.walk().map(|(_, id)| id).collect::<std::collections::HashSet<_>>().len()
+}
+
+#[test]
+fn folding_refused() {
+    for (layers, layer_at_fault, want) in [
+        (&["h a b"][..], 0, "does not exist"),
+        (&["f a 1", "w a, h b a"], 1, "does not exist"),
+        (&["h b a, f a 1"], 0, "does not exist"),
+        (&["d a, h b a"], 0, "is a directory"),
+        (&["f a 1, f a/b 2"], 0, "not a directory"),
+        (&["l a b, l b a", "f a/x 1"], 1, "leads nowhere"),
+        (&["f  1"], 0, "root must be"),
+    ] {
+        let layers: Vec<_> = layers.iter().map(|text| layer(text)).collect();
+        let error = Tree::fold(&layers).unwrap_err();
+        assert_eq!(error.layer, layer_at_fault, "{layers:?}");
+        assert!(error.cause.to_string().contains(want), "{layers:?}: {}", error.cause);
+    }
+}
