@@ -1,1 +1,51 @@
-//! Skeleton.
+//! Dockerfile text to typed instructions with positions.
+//!
+//! The language is the one that BuildKit's Dockerfile frontend accepts (Dockerfile reference:
+//! parser directives, escapes and continuations, heredocs, exec and shell forms, every instruction
+//! and flag). [`parse`] yields a [`Dockerfile`]: global arguments and stages, each [`Instruction`]
+//! with the lines it came from and the text that progress and history show. Words stay as written;
+//! [`Instruction::expanded`] substitutes variables once their values are known. Beside it stand the
+//! two other small languages of a build context: [`IgnorePatterns`] (`.dockerignore`) and [`Glob`]
+//! (wildcards in `COPY` sources).
+//!
+//! Pure: it reads the bytes that it is handed and nothing else. It never panics on any input, never
+//! opens a file, and never decides what an instruction does.
+
+mod directive;
+mod duration;
+mod expand;
+mod expanded;
+mod expose;
+mod flags;
+mod glob;
+mod heredoc;
+mod ignore;
+mod instruction;
+mod kinds;
+mod list;
+mod mount;
+mod parse;
+mod pattern;
+mod problem;
+mod scan;
+mod source;
+mod statement;
+mod substitute;
+mod suggest;
+mod wildcard;
+mod words;
+
+pub use directive::Directives;
+pub use expand::{ExpandError, ExpandProblem, Expander, expand, expand_words};
+pub use expose::{PortError, exposed_ports};
+pub use glob::{Component, Glob, GlobError};
+pub use heredoc::Heredoc;
+pub use ignore::{Descent, IgnoreError, IgnorePatterns};
+pub use instruction::{
+    Add, Arg, Command, CommandLine, Copy, Dockerfile, HealthTest, Healthcheck, InlineFile,
+    Instruction, Kind, Network, OnBuild, Pair, Run, Security, Stage, Warning,
+};
+pub use mount::{Mount, MountError, MountKind, MountOptions, Sharing};
+pub use parse::{MAX_INSTRUCTION, MAX_TEXT, parse, parse_trigger};
+pub use problem::{ParseError, Problem};
+pub use source::{Lines, Source};

@@ -1,0 +1,267 @@
+//! Logical lines to a [`Dockerfile`].
+
+use crate::expand::Expander;
+use crate::flags::{Flags, Takes};
+use crate::heredoc::{Heredoc, reassembled};
+use crate::instruction::{Dockerfile, Instruction, Kind, OnBuild, Stage, Warning};
+use crate::kinds;
+use crate::problem::{ParseError, Problem};
+use crate::scan::{Located, LogicalLine, Scanner};
+use crate::source::{Lines, Source};
+use crate::statement::Statement;
+use crate::suggest::nearest;
+use crate::words::described;
+
+/// The largest Dockerfile that is accepted, in bytes.
+pub const MAX_TEXT: usize = 16 << 20;
+/// The longest instruction that is accepted, in bytes, its heredocs included.
+pub const MAX_INSTRUCTION: usize = 1 << 20;
+
+const NAMES: [&str; 18] = [
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// Parses a Dockerfile. `name` is what errors call it.
+///
+/// # Errors
+/// The first thing that is not a Dockerfile's (Dockerfile reference), with its place.
+pub fn parse(text: &[u8], name: &str) -> Result<Dockerfile, ParseError> {
+    let source = Source::new(name, text);
+    if text.len() > MAX_TEXT {
+        let problem = Problem::TooLarge { limit: MAX_TEXT };
+        return Err(Source::new(name, b"").problem(Lines::one(1), problem));
+    }
+    read(text, &source).map_err(|(lines, problem)| source.problem(lines, problem))
+}
+
+/// Parses the expression of an `ONBUILD` as an image config stores it. `escape` is `\` unless the
+/// Dockerfile that triggers it says otherwise.
+///
+/// # Errors
+/// An expression that is not exactly one instruction, or one that cannot be a trigger.
+pub fn parse_trigger(expression: &str, escape: char) -> Result<Instruction, ParseError> {
+    let source = Source::new("ONBUILD", expression.as_bytes());
+    let mut scanner = Scanner::new(expression.as_bytes());
+    scanner.directives.escape = escape;
+    let mut read = || {
+        let line = scanner.next()?.ok_or((Lines::one(1), Problem::Empty))?;
+        let parts = Parts::new(&line.text, &line, escape);
+        let instruction = trigger(&parts).map_err(|problem| (line.lines, problem))?;
+        match scanner.next()? {
+            Some(more) => Err((more.lines, Problem::Other("more than one instruction".to_owned()))),
+            None => Ok(instruction),
+        }
+    };
+    read().map_err(|(lines, problem)| source.problem(lines, problem))
+}
+
+/// An instruction's parts with their surroundings.
+pub(crate) struct Parts<'a> {
+    /// In upper case.
+    pub(crate) name: String,
+    pub(crate) flags: Vec<String>,
+    pub(crate) arguments: &'a str,
+    pub(crate) heredocs: &'a [Heredoc],
+    pub(crate) comments: &'a [String],
+    pub(crate) lines: Lines,
+    pub(crate) escape: char,
+    /// The name in upper case and what follows it as written.
+    text: String,
+}
+
+impl<'a> Parts<'a> {
+    /// `text` is the line's, or the part of it behind `ONBUILD`.
+    fn new(text: &'a str, line: &'a LogicalLine, escape: char) -> Self {
+        let statement = Statement::split(text);
+        let name = statement.name.to_uppercase();
+        Self {
+            text: name.clone() + &text.trim()[statement.name.len()..],
+            name,
+            flags: statement.flags,
+            arguments: statement.arguments,
+            heredocs: &line.heredocs,
+            comments: &line.comments,
+            lines: line.lines,
+            escape,
+        }
+    }
+
+    fn instruction(&self, kind: Kind) -> Instruction {
+        Instruction { kind, lines: self.lines, text: self.text.clone() }
+    }
+}
+
+fn read(text: &[u8], source: &Source) -> Result<Dockerfile, Located> {
+    let mut file = Dockerfile {
+        source: source.clone(),
+        escape: '\\',
+        directives: Default::default(),
+        global_args: Vec::new(),
+        stages: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut scanner = Scanner::new(text);
+    let mut last = Lines::one(1);
+    while let Some(line) = scanner.next()? {
+        let parts = Parts::new(&line.text, &line, scanner.directives.escape);
+        last = line.lines;
+        take(&mut file, &parts).map_err(|problem| (line.lines, problem))?;
+        if line.blank_inside {
+            warn(&mut file, line.lines, "a blank line among continuation lines".to_owned());
+        }
+    }
+    file.escape = scanner.directives.escape;
+    file.directives = scanner.directives.directives;
+    match (file.stages.is_empty(), file.global_args.is_empty()) {
+        (true, true) => Err((last, Problem::Empty)),
+        (true, false) => Err((last, Problem::NoStage)),
+        (false, _) => Ok(file),
+    }
+}
+
+fn warn(file: &mut Dockerfile, lines: Lines, message: String) {
+    file.warnings.push(Warning { lines, message });
+}
+
+/// Adds one instruction to the file.
+fn take(file: &mut Dockerfile, parts: &Parts<'_>) -> Result<(), Problem> {
+    if parts.name == "FROM" {
+        let stage = from(parts)?;
+        doubt(file, &stage);
+        file.stages.push(stage);
+        return Ok(());
+    }
+    let instruction = instruction(parts)?;
+    match (file.stages.last_mut(), instruction.kind) {
+        (Some(stage), kind) => {
+            stage.instructions.push(Instruction { kind, ..instruction });
+            Ok(())
+        }
+        (None, Kind::Arg(args)) => {
+            file.global_args.extend(args);
+            Ok(())
+        }
+        (None, kind) => Err(Problem::BeforeFrom { name: kind.name().to_owned() }),
+    }
+}
+
+fn doubt(file: &mut Dockerfile, stage: &Stage) {
+    let Some(name) = stage.name.as_deref() else { return };
+    if file.stage_named(name, file.stages.len()).is_some() {
+        let message = format!("stage name {name:?} is used twice; later stages see the last one");
+        warn(file, stage.lines, message);
+    }
+    if matches!(name, "scratch" | "context") {
+        warn(file, stage.lines, format!("stage name {name:?} is reserved"));
+    }
+}
+
+fn from(parts: &Parts<'_>) -> Result<Stage, Problem> {
+    let flags = Flags::read("FROM", &parts.flags, &[("platform", Takes::Value)])?;
+    let words: Vec<&str> = parts.arguments.split_whitespace().collect();
+    let (base, name) = match words.as_slice() {
+        [base] => (base, None),
+        [base, r#as, name] if r#as.eq_ignore_ascii_case("as") => (base, Some(stage_name(name)?)),
+        _ => return Err(Problem::FromArguments),
+    };
+    let stage = Stage {
+        description: name.as_deref().and_then(|name| described(parts.comments, name)),
+        name,
+        base: (*base).to_owned(),
+        platform: flags.text("platform"),
+        instructions: Vec::new(),
+        lines: parts.lines,
+        text: parts.text.clone(),
+    };
+    check_syntax(parts.escape, [&stage.base].into_iter().chain(&stage.platform))?;
+    Ok(stage)
+}
+
+/// A stage's name in lower case: a letter, then letters, digits, `-`, `_` and `.`.
+fn stage_name(name: &str) -> Result<String, Problem> {
+    let lower = name.to_lowercase();
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    match lower.starts_with(|c: char| c.is_ascii_lowercase()) && lower.chars().all(word) {
+        true => Ok(lower),
+        false => Err(Problem::InvalidStageName { name: name.to_owned() }),
+    }
+}
+
+fn instruction(parts: &Parts<'_>) -> Result<Instruction, Problem> {
+    let kind = match parts.name.as_str() {
+        "ONBUILD" => Some(on_build(parts)?),
+        _ => kinds::read(parts)?,
+    };
+    let instruction = parts.instruction(kind.ok_or_else(|| unknown(&parts.name))?);
+    // A word that can never be expanded is told now, not after half of the build.
+    let nothing = |_: &str| None;
+    let mut expander = Expander::new(parts.escape, &nothing);
+    expander.lenient = true;
+    match instruction.expanded(&mut expander) {
+        Ok(_) => Ok(instruction),
+        Err(error) => Err(Problem::Expand { word: error.word, problem: error.problem }),
+    }
+}
+
+fn check_syntax<'a>(
+    escape: char,
+    words: impl IntoIterator<Item = &'a String>,
+) -> Result<(), Problem> {
+    let nothing = |_: &str| None;
+    let mut expander = Expander::new(escape, &nothing);
+    expander.lenient = true;
+    let problem = |word: &String| expander.text(word).err();
+    match words.into_iter().find_map(problem) {
+        Some(error) => Err(Problem::Expand { word: error.word, problem: error.problem }),
+        None => Ok(()),
+    }
+}
+
+fn unknown(name: &str) -> Problem {
+    let suggestion = nearest(name, &NAMES).map(str::to_owned);
+    Problem::UnknownInstruction { name: name.to_owned(), suggestion }
+}
+
+/// `ONBUILD instruction`.
+fn on_build(parts: &Parts<'_>) -> Result<Kind, Problem> {
+    Flags::read("ONBUILD", &parts.flags, &[])?;
+    if parts.arguments.is_empty() {
+        return Err(Problem::NoArgument { instruction: "ONBUILD".to_owned() });
+    }
+    let statement = Statement::split(parts.arguments);
+    let name = statement.name.to_uppercase();
+    let inner = Parts {
+        text: name.clone() + &parts.arguments[statement.name.len()..],
+        name,
+        flags: statement.flags,
+        arguments: statement.arguments,
+        ..*parts
+    };
+    let expression = reassembled(parts.arguments, parts.heredocs);
+    Ok(Kind::OnBuild(OnBuild { expression, instruction: Box::new(trigger(&inner)?) }))
+}
+
+/// An instruction that may stand behind ONBUILD.
+fn trigger(parts: &Parts<'_>) -> Result<Instruction, Problem> {
+    match parts.name.as_str() {
+        "FROM" | "MAINTAINER" | "ONBUILD" => Err(Problem::Trigger { name: parts.name.clone() }),
+        _ => instruction(parts),
+    }
+}

@@ -1,0 +1,101 @@
+//! Where things stand in a Dockerfile, and how a place in it is shown to its author.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// How many lines an excerpt shows before and after the marked ones.
+const CONTEXT: usize = 2;
+/// How many marked lines an excerpt shows of a long instruction before it is cut.
+const MARKED: usize = 12;
+/// How many characters of a line an excerpt shows.
+const WIDTH: usize = 160;
+
+/// A range of lines, counted from 1, both ends included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lines {
+    /// The first line.
+    pub start: usize,
+    /// The last line; never before `start`.
+    pub end: usize,
+}
+
+impl Lines {
+    /// The lines from `start` to `end`.
+    pub fn new(start: usize, end: usize) -> Self {
+        Self { start, end: end.max(start) }
+    }
+
+    /// One line.
+    pub fn one(line: usize) -> Self {
+        Self { start: line, end: line }
+    }
+
+    /// Whether `line` is one of them.
+    pub fn contains(self, line: usize) -> bool {
+        (self.start..=self.end).contains(&line)
+    }
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.start == self.end {
+            true => write!(f, "{}", self.start),
+            false => write!(f, "{}-{}", self.start, self.end),
+        }
+    }
+}
+
+/// A Dockerfile's name and text, kept so that errors found later can show the place as well.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Source {
+    name: Arc<str>,
+    text: Arc<str>,
+}
+
+impl Source {
+    /// `name` is what errors call it: a path as the user wrote it, or `-`. Bytes that are not UTF-8
+    /// are shown as replacement characters.
+    pub fn new(name: &str, text: &[u8]) -> Self {
+        Self { name: name.into(), text: String::from_utf8_lossy(text).into() }
+    }
+
+    /// What errors call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The lines around `lines`, numbered, those of the range marked with `>>>`; it ends with a
+    /// newline. Empty where the text has no such line.
+    pub fn excerpt(&self, lines: Lines) -> String {
+        let first = lines.start.saturating_sub(CONTEXT).max(1);
+        let cut = lines.end.min(lines.start.saturating_add(MARKED - 1));
+        let last = if cut < lines.end { cut } else { cut.saturating_add(CONTEXT) };
+        let shown = self.text.lines().enumerate().skip(first - 1).take(last - first + 1);
+        let mut excerpt = String::new();
+        for (index, line) in shown {
+            let mark = if lines.contains(index + 1) { ">>>" } else { "   " };
+            let line: String = line.chars().take(WIDTH).map(visible).collect();
+            excerpt += format!("{:>4} | {mark} {line}", index + 1).trim_end();
+            excerpt.push('\n');
+        }
+        if cut < lines.end && !excerpt.is_empty() {
+            excerpt += &format!("     | >>> … to line {}\n", lines.end);
+        }
+        excerpt
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({})", self.name)
+    }
+}
+
+/// A terminal must not obey what a Dockerfile holds.
+fn visible(c: char) -> char {
+    match c {
+        '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    }
+}
