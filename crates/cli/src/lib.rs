@@ -19,6 +19,8 @@
 //! print, read the environment and end the process.
 
 mod arguments;
+mod devices;
+mod env;
 mod error;
 mod human;
 mod interrupt;
@@ -26,6 +28,7 @@ mod output;
 mod place;
 mod program;
 mod progress;
+mod run_flags;
 mod suggest;
 mod table;
 
@@ -37,5 +40,6 @@ pub use output::{Out, note, print, print_json, warn};
 pub use place::{StoreFlag, sibling, store_path};
 pub use program::run;
 pub use progress::{Bar, Counted, Progress, ProgressMode, Step};
+pub use run_flags::RunFlags;
 pub use suggest::nearest;
 pub use table::Table;
