@@ -14,6 +14,8 @@ pub trait ErrorExt<T> {
     fn hint_with(self, hint: impl FnOnce() -> Option<String>) -> anyhow::Result<T>;
     /// Ends the program with this code instead of 1.
     fn exit_code(self, code: u8) -> anyhow::Result<T>;
+    /// As [`ErrorExt::exit_code`], unless the error has a code already.
+    fn default_exit_code(self, code: u8) -> anyhow::Result<T>;
 }
 
 impl<T, E: Into<anyhow::Error>> ErrorExt<T> for Result<T, E> {
@@ -30,6 +32,14 @@ impl<T, E: Into<anyhow::Error>> ErrorExt<T> for Result<T, E> {
 
     fn exit_code(self, code: u8) -> anyhow::Result<T> {
         self.map_err(|error| coded(error, code))
+    }
+
+    fn default_exit_code(self, code: u8) -> anyhow::Result<T> {
+        self.map_err(|error| {
+            let error = error.into();
+            let has_one = tags(&error).any(|tag| matches!(tag, Tag::Code(_)));
+            if has_one { error } else { coded(error, code) }
+        })
     }
 }
 
@@ -140,6 +150,7 @@ mod tests {
     fn the_outermost_code_wins_and_the_default_is_1() {
         let error = failure().exit_code(126).unwrap_err();
         assert_eq!(code(&error), 126);
+        assert_eq!(code(&failure().default_exit_code(126).unwrap_err()), 125);
         assert_eq!(code(&anyhow::anyhow!("x")), 1);
         assert_eq!(code(&usage("bad flag")), 2);
     }

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+use signal_hook::{SigId, flag, low_level};
 
 /// Whether the user asked the program to stop. Clones share the answer.
 #[derive(Clone, Debug)]
@@ -17,6 +19,7 @@ pub struct Interrupt {
     flag: Arc<AtomicBool>,
     signal: Arc<AtomicUsize>,
     readable: Arc<UnixStream>,
+    handlers: Arc<Vec<SigId>>,
 }
 
 /// The error of an action that ended because the user asked it to.
@@ -25,26 +28,30 @@ pub struct Interrupt {
 pub struct Interrupted;
 
 impl Interrupt {
-    /// Handles SIGINT and SIGTERM from here on, for the rest of the process. Call it once.
+    /// Handles SIGINT and SIGTERM from here on, until [`Interrupt::uninstall`]. Call it once.
     ///
     /// # Errors
     /// Where a socket pair or a signal handler cannot be made.
     pub fn install() -> io::Result<Self> {
         let (readable, writer) = UnixStream::pair()?;
-        let interrupt = Self {
-            flag: Arc::new(AtomicBool::new(false)),
-            signal: Arc::new(AtomicUsize::new(0)),
-            readable: Arc::new(readable),
-        };
-        // Handlers run in the order of registration: the flag that the first one reads is set after it.
-        signal_hook::flag::register_conditional_shutdown(SIGINT, 130, interrupt.flag.clone())?;
+        let flag = Arc::new(AtomicBool::new(false));
+        let last = Arc::new(AtomicUsize::new(0));
+        // Handlers run in the order of registration: this one reads the flag before it is set.
+        let mut handlers = vec![flag::register_conditional_shutdown(SIGINT, 130, flag.clone())?];
         for signal in [SIGINT, SIGTERM] {
             let number = usize::try_from(signal).unwrap_or_default();
-            signal_hook::flag::register_usize(signal, interrupt.signal.clone(), number)?;
-            signal_hook::flag::register(signal, interrupt.flag.clone())?;
-            signal_hook::low_level::pipe::register(signal, writer.try_clone()?)?;
+            handlers.push(flag::register_usize(signal, last.clone(), number)?);
+            handlers.push(flag::register(signal, flag.clone())?);
+            handlers.push(pipe::register(signal, writer.try_clone()?)?);
         }
-        Ok(interrupt)
+        Ok(Self { flag, signal: last, readable: Arc::new(readable), handlers: Arc::new(handlers) })
+    }
+
+    /// Handles the signals no more, so that somebody else can; until then they are passed over.
+    pub fn uninstall(self) {
+        for &handler in self.handlers.iter() {
+            low_level::unregister(handler);
+        }
     }
 
     /// Whether a signal came.
