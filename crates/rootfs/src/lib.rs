@@ -1,1 +1,35 @@
-//! Skeleton.
+//! Root file systems on a machine: made from layers, mounted, captured, unpacked.
+//!
+//! ```text
+//! Tree + layer tars ──prepare──▶ Prepared ──mount──▶ rootfs/ over upper/ ──capture──▶ layer
+//!                  └──unpack──▶ a plain directory
+//! ```
+//!
+//! [`prepare`] makes, once per chain of layers, what stands below an overlay: with [`Driver::Erofs`]
+//! an index of the layer tars, with [`Driver::Directory`] the unpacked files. [`mount()`] lays a thin
+//! read-write layer over it, and [`capture`] reads that layer back as a changeset.
+//!
+//! All mounts of the project but a container's own are made here. A mount becomes visible when it
+//! is complete, as a single one, and outlives the process only if [`Mount::keep`] says so. What is
+//! prepared appears under its final name when it is complete; a crash leaves at most a name that
+//! ends in `.partial`, which the next maker takes over. Nothing here follows a symbolic link out of a
+//! tree, and nothing here trusts an index, a layer or an upper directory.
+
+mod capture;
+mod driver;
+mod error;
+mod mount;
+mod prepare;
+mod remove;
+mod unmount;
+mod unpack;
+mod xattrs;
+
+pub use capture::{Lower, capture};
+pub use driver::{Driver, DriverError};
+pub use error::Error;
+pub use mount::{Mount, ReadWrite, mount};
+pub use prepare::{LayerTar, Prepared, prepare};
+pub use remove::remove;
+pub use unmount::unmount;
+pub use unpack::unpack;

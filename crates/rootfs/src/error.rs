@@ -1,0 +1,93 @@
+//! What can go wrong with a root file system, and where.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tree::LayerPath;
+
+/// Why a root file system could not be made, mounted, unmounted, captured or unpacked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call failed on a path.
+    #[error("cannot {verb} {path:?}")]
+    Io {
+        /// What was being done.
+        verb: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The kernel refused a mount.
+    #[error("cannot mount {filesystem} for {target:?}: {detail}")]
+    Mount {
+        /// `erofs`, `overlay`, …
+        filesystem: &'static str,
+        /// What was to be mounted, or where.
+        target: PathBuf,
+        /// What the kernel says about it, or what to do.
+        detail: String,
+        /// The error of the call.
+        source: io::Error,
+    },
+    /// A mount that is not ours stands at, on or in a root file system that is to go away.
+    #[error("{mountpoint:?} is mounted there by someone else: unmount it first")]
+    Foreign {
+        /// Where the other mount is.
+        mountpoint: PathBuf,
+    },
+    /// The tree of the image could not be had.
+    #[error("cannot read the layers")]
+    Tree(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The tree has no EROFS index.
+    #[error("cannot index the layers")]
+    Index(#[source] erofs::Error),
+    /// A layer of the tree has no tar.
+    #[error("layer {0} of the tree has no tar")]
+    MissingLayer(u32),
+    /// A layer's tar ends before the content of a file.
+    #[error("the layer tar {tar:?} ends within {path}")]
+    ShortTar {
+        /// The tar.
+        tar: PathBuf,
+        /// The file whose content it should hold.
+        path: LayerPath,
+    },
+    /// A file changed while it was read.
+    #[error("{0} changed while it was captured")]
+    Changed(LayerPath),
+    /// A file's name cannot stand in a layer.
+    #[error("cannot put {path:?} into a layer")]
+    Name {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with its name.
+        source: tree::PathError,
+    },
+    /// The layer could not be written.
+    #[error(transparent)]
+    Write(#[from] tree::WriteError),
+    /// Owners, devices or privileged attributes need root.
+    #[error("cannot {verb} {path}: this needs root")]
+    Privilege {
+        /// What was being done.
+        verb: &'static str,
+        /// To what, inside the tree.
+        path: LayerPath,
+    },
+    /// The target of an unpack has something in it already.
+    #[error("{0:?} is not empty")]
+    NotEmpty(PathBuf),
+}
+
+impl Error {
+    /// An [`Error::Io`] maker, for `map_err`.
+    pub(crate) fn io<E: Into<io::Error>>(
+        verb: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(E) -> Self + use<E> {
+        let path = path.to_owned();
+        move |error| Self::Io { verb, path, source: error.into() }
+    }
+}

@@ -1,0 +1,61 @@
+//! The upper and work directories of an overlay.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use rustix::fs::{
+    CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fsetxattr,
+    fstat, futimens, openat,
+};
+
+use super::ReadWrite;
+use super::lower::Lower;
+use crate::{Error, xattrs};
+
+/// The opened directories.
+pub(super) struct Upper {
+    pub(super) upper: OwnedFd,
+    pub(super) work: OwnedFd,
+    pub(super) volatile: bool,
+}
+
+/// Opens the directories of `rw`, and makes what is missing.
+pub(super) fn open(rw: &ReadWrite, lower: &Lower) -> Result<Upper, Error> {
+    let is_new = make(&rw.upper)?;
+    make(&rw.work)?;
+    let upper = open_directory(&rw.upper)?;
+    if is_new {
+        take_after(&upper, lower).map_err(Error::io("set the attributes of", &rw.upper))?;
+    }
+    Ok(Upper { upper, work: open_directory(&rw.work)?, volatile: rw.volatile })
+}
+
+/// Makes a directory that nobody else may enter, and says whether it was missing.
+fn make(path: &Path) -> Result<bool, Error> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(Error::io("create", path)(error)),
+    }
+}
+
+/// The root of an overlay shows the upper directory's own attributes: they must be the image's.
+fn take_after(upper: &OwnedFd, lower: &Lower) -> io::Result<()> {
+    let root = fstat(&lower.directory)?;
+    for (name, value) in xattrs::of_file(&lower.directory)? {
+        fsetxattr(upper, name.as_slice(), &value, XattrFlags::empty())?;
+    }
+    fchown(upper, Some(Uid::from_raw(root.st_uid)), Some(Gid::from_raw(root.st_gid)))?;
+    fchmod(upper, Mode::from_raw_mode(root.st_mode))?;
+    let mtime = Timespec { tv_sec: root.st_mtime as _, tv_nsec: root.st_mtime_nsec as _ };
+    futimens(upper, &Timestamps { last_access: mtime, last_modification: mtime })?;
+    Ok(())
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd, Error> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(CWD, path, flags, Mode::empty()).map_err(Error::io("open", path))
+}

@@ -1,0 +1,224 @@
+//! A tree as plain files, in a directory.
+//!
+//! Every file is made through its directory's descriptor, which was opened below the target without
+//! following a symbolic link (openat2(2), RESOLVE_BENEATH). Directories get their owner, mode,
+//! attributes and time at the end, when nothing is made in them any more.
+
+mod content;
+mod metadata;
+
+use std::collections::HashMap;
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, linkat, makedev, mkdirat, mknodat,
+    openat, openat2, symlinkat,
+};
+use rustix::io::Errno;
+use tree::{Device, FileContent, LayerPath, Node, NodeId, NodeKind, Tree};
+
+use crate::remove::{clear, remove};
+use crate::{Error, LayerTar};
+use content::Tars;
+
+/// Writes the tree to `target`, which is made where missing, and must be empty. Layer n of the tree
+/// has its bytes in `layers[n]`.
+///
+/// # Errors
+/// What the disk says; [`Error::Privilege`] for owners, devices and attributes that only root may
+/// set; a tar that ends early. What was written is removed again.
+pub fn unpack(tree: &Tree, layers: &[LayerTar], target: &Path) -> Result<(), Error> {
+    let is_new = match DirBuilder::new().mode(0o700).create(target) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        Err(error) => return Err(Error::io("create", target)(error)),
+    };
+    refuse_content(target)?;
+    unpack_into(tree, layers, target).inspect_err(|_| {
+        // The first error is the one to tell; what cannot be removed is there to be seen.
+        let _ = if is_new { remove(target) } else { clear(target) };
+    })
+}
+
+/// As [`unpack`], into a directory that is there and empty; leaves what it made when it fails.
+pub(crate) fn unpack_into(tree: &Tree, layers: &[LayerTar], target: &Path) -> Result<(), Error> {
+    let root = openat(CWD, target, DIRECTORY, Mode::empty()).map_err(Error::io("open", target))?;
+    let mut unpacker = Unpacker {
+        tree,
+        tars: Tars::open(layers)?,
+        target,
+        parent: None,
+        root,
+        names: HashMap::new(),
+    };
+    let mut directories = Vec::new();
+    for (path, id) in tree.walk() {
+        if tree.node(id).is_directory() {
+            directories.push((path.clone(), id));
+        }
+        if !path.is_root() {
+            unpacker.make(path, id)?;
+        }
+    }
+    directories.iter().rev().try_for_each(|(path, id)| unpacker.finish_directory(path, *id))
+}
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const NEW_FILE: OFlags = OFlags::WRONLY
+    .union(OFlags::CREATE)
+    .union(OFlags::EXCL)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+fn refuse_content(target: &Path) -> Result<(), Error> {
+    let root = openat(CWD, target, DIRECTORY, Mode::empty()).map_err(Error::io("open", target))?;
+    for entry in Dir::read_from(&root).map_err(Error::io("read", target))? {
+        let entry = entry.map_err(Error::io("read", target))?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            return Err(Error::NotEmpty(target.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+struct Unpacker<'a> {
+    tree: &'a Tree,
+    tars: Tars<'a>,
+    target: &'a Path,
+    root: OwnedFd,
+    /// The directory of the last file, open.
+    parent: Option<(LayerPath, OwnedFd)>,
+    /// The first name of each file that has several.
+    names: HashMap<NodeId, LayerPath>,
+}
+
+impl Unpacker<'_> {
+    fn make(&mut self, path: LayerPath, id: NodeId) -> Result<(), Error> {
+        let node = self.tree.node(id);
+        self.open_parent(&path)?;
+        if node.links > 1 && !node.is_directory() {
+            if let Some(first) = self.names.get(&id) {
+                return self.link(first, &path);
+            }
+            self.names.insert(id, path.clone());
+        }
+        match &node.kind {
+            NodeKind::Directory(_) => self.check("create", &path, self.make_directory(&path)),
+            NodeKind::File { layer, content } => self.make_file(&path, node, *layer, content),
+            _ => self.make_special(&path, node),
+        }
+    }
+
+    /// Opens the parent of `path`, unless it is open from the last file.
+    fn open_parent(&mut self, path: &LayerPath) -> Result<(), Error> {
+        let parent = path.parent().unwrap_or_default();
+        if self.parent.as_ref().is_none_or(|(open, _)| *open != parent) {
+            let directory = self.check("open", &parent, self.open_directory(&parent))?;
+            self.parent = Some((parent, directory));
+        }
+        Ok(())
+    }
+
+    fn parent(&self) -> &OwnedFd {
+        self.parent.as_ref().map_or(&self.root, |(_, directory)| directory)
+    }
+
+    fn open_directory(&self, path: &LayerPath) -> Result<OwnedFd, Errno> {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        openat2(&self.root, relative(path), DIRECTORY, Mode::empty(), resolve)
+    }
+
+    fn make_directory(&self, path: &LayerPath) -> Result<(), Errno> {
+        mkdirat(self.parent(), name(path), Mode::RWXU)
+    }
+
+    /// One more name for the file that `first` names. The old name is reached beneath the root, too.
+    fn link(&self, first: &LayerPath, path: &LayerPath) -> Result<(), Error> {
+        let call = || {
+            let directory = self.open_directory(&first.parent().unwrap_or_default())?;
+            linkat(&directory, name(first), self.parent(), name(path), AtFlags::empty())
+        };
+        self.check("link", path, call())
+    }
+
+    fn make_file(
+        &mut self,
+        path: &LayerPath,
+        node: &Node,
+        layer: u32,
+        content: &FileContent,
+    ) -> Result<(), Error> {
+        let file = openat(self.parent(), name(path), NEW_FILE, PRIVATE);
+        let file = File::from(self.check("create", path, file)?);
+        self.tars.copy(layer, content, &file, path, self.target)?;
+        metadata::set_open(&file, &node.metadata).map_err(|error| self.refused(path, error))
+    }
+
+    fn make_special(&self, path: &LayerPath, node: &Node) -> Result<(), Error> {
+        let made = match &node.kind {
+            NodeKind::Symlink(target) => symlinkat(target.as_slice(), self.parent(), name(path)),
+            NodeKind::CharDevice(device) => self.node(path, FileType::CharacterDevice, *device),
+            NodeKind::BlockDevice(device) => self.node(path, FileType::BlockDevice, *device),
+            NodeKind::Fifo => self.node(path, FileType::Fifo, Device { major: 0, minor: 0 }),
+            NodeKind::Directory(_) | NodeKind::File { .. } => return Ok(()),
+        };
+        if made == Err(Errno::PERM) {
+            return Err(Error::Privilege { verb: "make the device", path: path.clone() });
+        }
+        self.check("create", path, made)?;
+        let is_symlink = matches!(node.kind, NodeKind::Symlink(_));
+        metadata::set_named(self.parent(), name(path), &node.metadata, is_symlink)
+            .map_err(|error| self.refused(path, error))
+    }
+
+    fn node(&self, path: &LayerPath, kind: FileType, device: Device) -> Result<(), Errno> {
+        mknodat(self.parent(), name(path), kind, PRIVATE, makedev(device.major, device.minor))
+    }
+
+    fn finish_directory(&self, path: &LayerPath, id: NodeId) -> Result<(), Error> {
+        let directory = self.check("open", path, self.open_directory(path))?;
+        metadata::set_open(&directory, &self.tree.node(id).metadata)
+            .map_err(|error| self.refused(path, error))
+    }
+
+    /// Setting owners and attributes is what fails first without root.
+    fn refused(&self, path: &LayerPath, (verb, error): (&'static str, Errno)) -> Error {
+        match error {
+            Errno::PERM => Error::Privilege { verb, path: path.clone() },
+            error => Error::io(verb, &self.full(path))(error),
+        }
+    }
+
+    fn check<T>(
+        &self,
+        verb: &'static str,
+        path: &LayerPath,
+        result: Result<T, Errno>,
+    ) -> Result<T, Error> {
+        result.map_err(|error| Error::io(verb, &self.full(path))(error))
+    }
+
+    fn full(&self, path: &LayerPath) -> PathBuf {
+        below(self.target, path)
+    }
+}
+
+/// The path of a file of the tree on the disk, for messages.
+fn below(target: &Path, path: &LayerPath) -> PathBuf {
+    use std::os::unix::ffi::OsStrExt;
+    target.join(std::ffi::OsStr::from_bytes(path.as_bytes()))
+}
+
+fn name(path: &LayerPath) -> &[u8] {
+    path.name().unwrap_or(b".")
+}
+
+fn relative(path: &LayerPath) -> &[u8] {
+    if path.is_root() { b"." } else { path.as_bytes() }
+}
