@@ -98,8 +98,12 @@ impl<R: Read> LayerReader<R> {
                 self.pending.pax.parse(&data)
             }
             b'g' | b'V' => self.blocks.skip_content(size), // No effect; a volume's label.
-            b'L' => Ok(self.pending.gnu_path = Some(until_nul(self.record(size)?))),
-            b'K' => Ok(self.pending.gnu_link = Some(until_nul(self.record(size)?))),
+            b'L' | b'K' => {
+                let name = Some(until_nul(self.record(size)?));
+                let pending = &mut self.pending;
+                *(if kind == b'L' { &mut pending.gnu_path } else { &mut pending.gnu_link }) = name;
+                Ok(())
+            }
             _ => self.file(header, kind, size),
         }
     }

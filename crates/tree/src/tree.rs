@@ -182,12 +182,15 @@ impl Node {
     }
 }
 
+type NamesIter<'t> = btree_map::Iter<'t, Box<[u8]>, NodeId>;
+
 /// The iterator of [`Tree::walk`].
 #[derive(Debug)]
 pub struct Walk<'t> {
     tree: &'t Tree,
     top: Option<NodeId>,
-    open: Vec<(LayerPath, btree_map::Iter<'t, Box<[u8]>, NodeId>)>,
+    /// The directories on the way, with what is left of each.
+    open: Vec<(LayerPath, NamesIter<'t>)>,
 }
 
 impl Walk<'_> {

@@ -10,7 +10,7 @@ pub trait LayerSink: Write {
     /// # Errors
     /// As [`Write::write_all`].
     fn write_zeros(&mut self, mut count: u64) -> io::Result<()> {
-        const ZEROS: [u8; 65536] = [0; 65536];
+        static ZEROS: [u8; 65536] = [0; 65536];
         while count > 0 {
             let now = count.min(ZEROS.len() as u64);
             self.write_all(&ZEROS[..now as usize])?;
