@@ -1,5 +1,7 @@
 //! The kernel's own view of an index. Needs root and a kernel that mounts EROFS from files.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! What layers make of each other, by tables (OCI image-spec, layer.md).
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use tree::{Changeset, Device, Entry, EntryKind, FileContent, LayerPath, Metadata, NodeKind, Tree};
 
 fn path(text: &str) -> LayerPath {

@@ -1,5 +1,7 @@
 //! Tars as LayerWriter makes them and as others do, read back.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::Write;
 
 use tree::{Changeset, EntryKind, Extent, LayerPath, LayerWriter, Metadata, Timestamp};
