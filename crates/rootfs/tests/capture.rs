@@ -25,18 +25,14 @@ fn layer_without(driver: Driver, exclude: &[&str], change: impl FnOnce(&Path)) -
     layers.add(rich_layer);
     let mounted = layers.mount(driver, "before");
     change(&mounted.root);
-    let seen = picture(&mounted.root);
+    let mut seen = picture(&mounted.root);
+    seen.retain(|_, look| look.kind != "socket");
     let exclude: Vec<_> = exclude.iter().map(path).collect();
     let changeset = layers.capture(mounted, &exclude);
     let lines = changeset.entries().iter().map(line).collect();
     if exclude.is_empty() {
         let after = layers.mount(driver, "after");
-        let mut again = picture(&after.root);
-        again.extend(
-            seen.iter()
-                .filter(|(_, l)| l.kind.contains("is_socket: true"))
-                .map(|(name, look)| (name.clone(), look.clone())),
-        );
+        let again = picture(&after.root);
         assert_same(&seen, &again);
     }
     lines
@@ -243,6 +239,9 @@ fn access_lists() {
                 entry(32, 0, none),
             ]
             .concat();
+            // Over a file system without set_acl, such as EROFS, overlayfs takes a list only for what
+            // it has copied up before.
+            fs::set_permissions(root.join("a/b"), Permissions::from_mode(0o2700)).unwrap();
             for name in ["system.posix_acl_access", "system.posix_acl_default"] {
                 let flags = rustix::fs::XattrFlags::empty();
                 rustix::fs::setxattr(root.join("a/b"), name, &acl, flags).unwrap();

@@ -1,6 +1,6 @@
 //! A mount in the making: fsopen(2), fsconfig(2), fsmount(2).
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -44,17 +44,13 @@ impl<'a> Context<'a> {
 
     /// Sets an option to an open file by its name in procfs, so that neither the length nor the
     /// letters of its path matter.
-    pub(super) fn file(&self, key: &str, file: BorrowedFd<'_>) -> Result<(), Error> {
+    pub(super) fn file(&self, key: &str, file: impl AsFd) -> Result<(), Error> {
         self.string(key, &proc_path(file))
     }
 
-    /// Sets an option of overlayfs to an open directory: since Linux 6.13 by descriptor, by which
-    /// mountinfo shows its path, before by its name in procfs.
-    pub(super) fn layer(&self, key: &str, directory: BorrowedFd<'_>) -> Result<(), Error> {
-        match fsconfig_set_fd(&self.fd, key, directory) {
-            Ok(()) => Ok(()),
-            Err(_) => self.file(key, directory),
-        }
+    /// Sets an option to an open file, by the file itself.
+    pub(super) fn descriptor(&self, key: &str, file: impl AsFd) -> Result<(), Error> {
+        self.check(fsconfig_set_fd(&self.fd, key, file))
     }
 
     /// Makes the file system and a mount of it that is attached nowhere: it goes with the

@@ -1,7 +1,7 @@
 //! The read-only part of a root file system: an EROFS index with its tars, or a directory.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -47,10 +47,10 @@ pub(super) fn empty(target: &Path) -> Result<Lower, Error> {
 fn erofs(index: &Path, layers: &[LayerTar]) -> Result<OwnedFd, Error> {
     let context = Context::open("erofs", index)?;
     let source = open_file(index)?;
-    context.file("source", source.as_fd())?;
+    context.file("source", &source)?;
     let tars = layers.iter().map(|layer| open_file(&layer.path)).collect::<Result<Vec<_>, _>>()?;
     for tar in &tars {
-        context.file("device", tar.as_fd())?;
+        context.file("device", tar)?;
     }
     context.flag("ro")?;
     context.mount(MountAttrFlags::MOUNT_ATTR_RDONLY)

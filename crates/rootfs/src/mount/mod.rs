@@ -19,7 +19,7 @@ mod upper;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -27,6 +27,7 @@ use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount};
 
 use context::Context;
 use lower::Lower;
+use upper::Upper;
 
 use crate::Error;
 use crate::prepare::Prepared;
@@ -107,25 +108,46 @@ pub fn mount(prepared: &Prepared, rw: Option<&ReadWrite>, target: &Path) -> Resu
     Ok(Mount { target: absolute, armed: true })
 }
 
-/// Makes the overlay, attached nowhere, in the way that the kernel knows.
+/// How overlayfs is told its directories.
+#[derive(Clone, Copy)]
+enum Form {
+    /// By descriptor, since Linux 6.13. The mount table then shows their paths.
+    Descriptors,
+    /// By their names in procfs, which have neither the length nor the letters of their paths.
+    Names,
+}
+
+/// Makes the overlay, attached nowhere, in the best way that the kernel knows.
+///
+/// Before Linux 6.15 overlayfs takes no lower directory from a mount that is attached nowhere. Then
+/// the lower ones stand at the target for a moment, until the overlay holds copies of its own.
 fn make_overlay(
     lowers: &[Lower],
-    upper: Option<&upper::Upper>,
+    upper: Option<&Upper>,
     place: &OwnedFd,
     target: &Path,
 ) -> Result<OwnedFd, Error> {
-    match overlay(lowers, upper, target) {
-        Err(error) if unsupported(&error) && lowers.iter().any(|l| l.detached.is_some()) => {
-            overlay_of_attached(lowers, upper, place, target)
-        }
-        other => other,
+    let mut result = overlay(lowers, upper, target, Form::Descriptors);
+    if is_unknown(&result) {
+        result = overlay(lowers, upper, target, Form::Names);
     }
+    if is_unknown(&result) && lowers.iter().any(|lower| lower.detached.is_some()) {
+        result = overlay_of_attached(lowers, upper, place, target);
+    }
+    result
+}
+
+/// Whether the kernel refused in the way in which it refuses what it does not know.
+fn is_unknown(result: &Result<OwnedFd, Error>) -> bool {
+    let kind = io::ErrorKind::InvalidInput;
+    matches!(result, Err(Error::Mount { source, .. }) if source.kind() == kind)
 }
 
 fn overlay(
     lowers: &[Lower],
-    upper: Option<&upper::Upper>,
+    upper: Option<&Upper>,
     target: &Path,
+    form: Form,
 ) -> Result<OwnedFd, Error> {
     let context = Context::open("overlay", target)?;
     context.string("source", SOURCE)?;
@@ -134,35 +156,40 @@ fn overlay(
     {
         context.string(key, value)?;
     }
-    set_lowers(&context, lowers)?;
+    set_directories(&context, lowers, upper, form)?;
     match upper {
-        Some(upper) => {
-            context.layer("upperdir", upper.upper.as_fd())?;
-            context.layer("workdir", upper.work.as_fd())?;
-            if upper.volatile {
-                context.flag("volatile")?;
-            }
-            context.mount(MountAttrFlags::empty())
+        Some(upper) if upper.volatile => context.flag("volatile")?,
+        _ => {}
+    }
+    let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+    context.mount(if upper.is_some() { MountAttrFlags::empty() } else { read_only })
+}
+
+fn set_directories(
+    context: &Context<'_>,
+    lowers: &[Lower],
+    upper: Option<&Upper>,
+    form: Form,
+) -> Result<(), Error> {
+    let uppers = upper.map(|upper| [("upperdir", &upper.upper), ("workdir", &upper.work)]);
+    match form {
+        Form::Descriptors => {
+            lowers
+                .iter()
+                .try_for_each(|lower| context.descriptor("lowerdir+", &lower.directory))?;
+            uppers.into_iter().flatten().try_for_each(|(key, fd)| context.descriptor(key, fd))
         }
-        None => context.mount(MountAttrFlags::MOUNT_ATTR_RDONLY),
+        Form::Names => {
+            let names: Vec<_> = lowers.iter().map(|l| context::proc_path(&l.directory)).collect();
+            context.string("lowerdir", &names.join(":"))?;
+            uppers.into_iter().flatten().try_for_each(|(key, fd)| context.file(key, fd))
+        }
     }
 }
 
-/// Sets the lower directories: one by one since Linux 6.5, before that in one string.
-fn set_lowers(context: &Context<'_>, lowers: &[Lower]) -> Result<(), Error> {
-    let first = lowers.iter().try_for_each(|l| context.layer("lowerdir+", l.directory.as_fd()));
-    if first.is_ok() {
-        return Ok(());
-    }
-    let names: Vec<_> = lowers.iter().map(|l| context::proc_path(&l.directory)).collect();
-    context.string("lowerdir", &names.join(":"))
-}
-
-/// Before Linux 6.15 overlayfs takes no lower directory from a mount that is attached nowhere. Then
-/// the lower ones stand at the target for a moment, until the overlay holds copies of its own.
 fn overlay_of_attached(
     lowers: &[Lower],
-    upper: Option<&upper::Upper>,
+    upper: Option<&Upper>,
     place: &OwnedFd,
     target: &Path,
 ) -> Result<OwnedFd, Error> {
@@ -172,7 +199,7 @@ fn overlay_of_attached(
         shown.push(fd);
         Ok(())
     });
-    let made = attached.and_then(|()| overlay(lowers, upper, target));
+    let made = attached.and_then(|()| overlay(lowers, upper, target, Form::Names));
     for fd in shown.into_iter().rev() {
         rustix::mount::unmount(context::proc_path(fd), UnmountFlags::DETACH)
             .map_err(Error::io("unmount the lower file system from", target))?;
@@ -190,10 +217,6 @@ fn open_target(target: &Path) -> Result<OwnedFd, Error> {
     openat(CWD, target, flags, Mode::empty()).map_err(Error::io("open the mount point", target))
 }
 
-fn unsupported(error: &Error) -> bool {
-    matches!(error, Error::Mount { source, .. } if source.kind() == io::ErrorKind::InvalidInput)
-}
-
 /// Mounts as [`mount()`] does, but nowhere, and opens the file `name` in its root.
 pub(crate) fn read_detached(
     prepared: &Prepared,
@@ -206,4 +229,39 @@ pub(crate) fn read_detached(
     let overlay = make_overlay(&lowers, Some(&upper), &open_target(place)?, place)?;
     let file = openat(&overlay, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     file.map(File::from).map_err(Error::io("open a file of the mount for", place))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::Driver;
+
+    /// What older kernels need works on this one, too.
+    #[test]
+    fn older_ways() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = |name: &str| {
+            let path = temp.path().join(name);
+            fs::create_dir(&path).unwrap();
+            path
+        };
+        let prepared =
+            Prepared { driver: Driver::Directory, path: dir("lower"), layers: Vec::new() };
+        fs::write(prepared.path.join("file"), "x").unwrap();
+        let target = dir("target");
+        let place = open_target(&target).unwrap();
+        let rw = ReadWrite { upper: dir("upper"), work: dir("work"), volatile: false };
+        let mut lowers = vec![lower::open(&prepared).unwrap()];
+        let upper = upper::open(&rw, &lowers[0]).unwrap();
+        let named = overlay(&lowers, Some(&upper), &target, Form::Names).unwrap();
+        assert!(openat(&named, "file", OFlags::RDONLY, Mode::empty()).is_ok());
+
+        lowers.push(lower::empty(&target).unwrap());
+        let attached = overlay_of_attached(&lowers, None, &place, &target).unwrap();
+        assert!(openat(&attached, "file", OFlags::RDONLY, Mode::empty()).is_ok());
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+        assert!(rustix::mount::unmount(&target, UnmountFlags::NOFOLLOW).is_err());
+    }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::copy_file_range;
+use rustix::fs::{SeekFrom, copy_file_range, seek};
 use rustix::io::Errno;
 use tree::{Extent, FileContent, LayerPath};
 
@@ -59,30 +59,73 @@ impl<'a> Tars<'a> {
     }
 }
 
+/// Copies a run; what is a hole in the tar becomes one in the file.
 fn copy_extent(from: &File, extent: &Extent, to: &File, buffer: &mut [u8]) -> io::Result<()> {
-    let Extent { mut file_offset, mut tar_offset, mut length } = *extent;
+    let Extent { file_offset, tar_offset, length } = *extent;
+    if length <= SMALL {
+        return copy_small(from, tar_offset, to, file_offset, &mut buffer[..length as usize]);
+    }
+    let end = tar_offset.checked_add(length).ok_or(io::ErrorKind::InvalidData)?;
+    if from.metadata()?.len() < end {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let mut position = tar_offset;
+    while let Some((start, stop)) = next_data(from, position, end)? {
+        copy_data(from, start, to, file_offset + (start - tar_offset), stop - start, buffer)?;
+        position = stop;
+    }
+    // A hole at the end still counts.
+    let reached = file_offset + length;
+    if to.metadata()?.len() < reached { to.set_len(reached) } else { Ok(()) }
+}
+
+/// The next run of data in `position..end`: lseek(2), SEEK_DATA.
+fn next_data(from: &File, position: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
+    let start = match seek(from, SeekFrom::Data(position)) {
+        Err(Errno::NXIO) => return Ok(None),
+        other => other?,
+    };
+    if start >= end {
+        return Ok(None);
+    }
+    let stop = seek(from, SeekFrom::Hole(start))?.min(end);
+    Ok((start < stop).then_some((start, stop)))
+}
+
+fn copy_data(
+    from: &File,
+    mut input: u64,
+    to: &File,
+    mut output: u64,
+    mut length: u64,
+    buffer: &mut [u8],
+) -> io::Result<()> {
     while length > SMALL {
-        let (mut input, mut output) = (tar_offset, file_offset);
+        let (mut next_input, mut next_output) = (input, output);
         let chunk = usize::try_from(length).unwrap_or(usize::MAX);
-        match copy_file_range(from, Some(&mut input), to, Some(&mut output), chunk) {
+        let call = copy_file_range(from, Some(&mut next_input), to, Some(&mut next_output), chunk);
+        let copied = match call {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(copied) => {
-                let copied = copied as u64;
-                (file_offset, tar_offset) = (file_offset + copied, tar_offset + copied);
-                length -= copied;
-            }
+            Ok(copied) => copied as u64,
             // File systems that do not copy among themselves: read and write.
             Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                from.read_exact_at(buffer, tar_offset)?;
-                to.write_all_at(buffer, file_offset)?;
-                let copied = buffer.len() as u64;
-                (file_offset, tar_offset) = (file_offset + copied, tar_offset + copied);
-                length -= copied;
+                copy_small(from, input, to, output, buffer)?;
+                SMALL
             }
             Err(error) => return Err(error.into()),
-        }
+        };
+        (input, output, length) = (input + copied, output + copied, length - copied);
     }
-    let rest = &mut buffer[..length as usize];
-    from.read_exact_at(rest, tar_offset)?;
-    to.write_all_at(rest, file_offset)
+    copy_small(from, input, to, output, &mut buffer[..length as usize])
+}
+
+fn copy_small(
+    from: &File,
+    input: u64,
+    to: &File,
+    output: u64,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    from.read_exact_at(buffer, input)?;
+    to.write_all_at(buffer, output)
 }
