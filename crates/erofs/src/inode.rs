@@ -17,7 +17,7 @@ const CHUNKS: u16 = 4;
 pub(crate) fn write(image: &mut [u8], tree: &Tree, layout: &Layout, place: &Place) {
     let node = tree.node(place.id);
     let at = place.at as usize;
-    write_inode(&mut image[at..], tree, node, place);
+    write_inode(&mut image[at..], tree, layout, place);
     let after = at + INODE as usize;
     let end = after + place.xattrs as usize;
     if place.xattrs > 0 {
@@ -42,7 +42,8 @@ pub(crate) fn write(image: &mut [u8], tree: &Tree, layout: &Layout, place: &Plac
     }
 }
 
-fn write_inode(inode: &mut [u8], tree: &Tree, node: &Node, place: &Place) {
+fn write_inode(inode: &mut [u8], tree: &Tree, layout: &Layout, place: &Place) {
+    let node = tree.node(place.id);
     let (kept, size, detail) = match &place.body {
         Body::Empty => (PLAIN, 0, device_number(&node.kind)),
         Body::Inline(length) => (INLINE, *length, 0),
@@ -55,7 +56,7 @@ fn write_inode(inode: &mut [u8], tree: &Tree, node: &Node, place: &Place) {
     put(inode, 0x04, (type_bits(&node.kind) | metadata.mode).to_le_bytes());
     put(inode, 0x08, size.to_le_bytes());
     put(inode, 0x10, detail.to_le_bytes());
-    put(inode, 0x14, (place.id.index() as u32 + 1).to_le_bytes());
+    put(inode, 0x14, (layout.numbers[place.id.index()] as u32).to_le_bytes());
     put(inode, 0x18, metadata.uid.to_le_bytes());
     put(inode, 0x1c, metadata.gid.to_le_bytes());
     put(inode, 0x20, metadata.mtime.seconds.to_le_bytes());

@@ -59,8 +59,8 @@ pub enum Error {
     /// There are more layers than EROFS can have devices.
     #[error("{0} layers are too many for EROFS")]
     Devices(usize),
-    /// A layer is larger than 2 TiB, or the index would be.
-    #[error("a layer or the index is larger than EROFS can address in blocks of 512 bytes")]
+    /// A layer is larger than 2 TiB, or the index would be larger than 4 GiB.
+    #[error("a layer is larger than 2 TiB or the index larger than 4 GiB")]
     TooLarge,
 }
 
@@ -71,6 +71,10 @@ enum Fault {
     Outside(u32),
     Xattr(Vec<u8>),
 }
+
+/// The largest index, in bytes: several times that of the largest tree, or room for some files with
+/// very many runs, but not for layers made to exhaust memory.
+const MAX_INDEX: u64 = 4 << 30;
 
 const BLOCK: u64 = 512;
 const BLOCK_BITS: u8 = 9;
@@ -87,7 +91,10 @@ pub fn index(tree: &Tree, devices: &[u64]) -> Result<Vec<u8>, Error> {
     let first_inode = superblock::size(devices)?;
     let layout = layout::plan(tree, devices, first_inode)
         .map_err(|(id, fault)| fault.at(path_of(tree, id)))?;
-    let blocks = u32::try_from(layout.end / BLOCK).map_err(|_| Error::TooLarge)?;
+    if layout.end > MAX_INDEX {
+        return Err(Error::TooLarge);
+    }
+    let blocks = (layout.end / BLOCK) as u32; // MAX_INDEX sees to it.
     let mut image = vec![0; layout.end as usize];
     for place in &layout.places {
         inode::write(&mut image, tree, &layout, place);

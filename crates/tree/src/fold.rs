@@ -126,8 +126,15 @@ impl Tree {
 struct Apply<'t> {
     tree: &'t mut Tree,
     layer: u32,
-    /// The last parent, since neighbours mostly share it.
-    directory: Option<(Vec<u8>, NodeId)>,
+    /// The last parent as the layer names it, since neighbours mostly share it, and what is there.
+    directory: Option<(Vec<u8>, Parent)>,
+}
+
+#[derive(Clone, Copy)]
+struct Parent {
+    id: NodeId,
+    /// The length of its path once links are followed, in bytes.
+    length: usize,
 }
 
 impl Apply<'_> {
@@ -136,7 +143,10 @@ impl Apply<'_> {
             return Ok(());
         }
         let Some((parent, name)) = entry.path.split() else { return self.root(entry) };
-        let parent = self.directory(parent)?;
+        let Parent { id: parent, length } = self.directory(parent)?;
+        if length + 1 + name.len() > MAX_PATH {
+            return Err(FoldCause::TooLong);
+        }
         match &entry.kind {
             EntryKind::Directory => self.merge(parent, name, Some(&entry.metadata)),
             EntryKind::Opaque => self.merge(parent, name, None),
@@ -179,22 +189,22 @@ impl Apply<'_> {
     }
 
     /// The directory at `path`, made where it is missing.
-    fn directory(&mut self, path: &[u8]) -> Result<NodeId, FoldCause> {
-        if let Some((last, id)) = &self.directory
+    fn directory(&mut self, path: &[u8]) -> Result<Parent, FoldCause> {
+        if let Some((last, parent)) = &self.directory
             && last == path
         {
-            return Ok(*id);
+            return Ok(*parent);
         }
         let names = path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
-        let id = match self.tree.descend(names) {
-            Some(id) if self.tree.node(id).is_directory() => id,
+        let parent = match self.tree.descend(names) {
+            Some(id) if self.tree.node(id).is_directory() => Parent { id, length: path.len() },
             _ => self.make_directories(path)?,
         };
-        self.directory = Some((path.to_vec(), id));
-        Ok(id)
+        self.directory = Some((path.to_vec(), parent));
+        Ok(parent)
     }
 
-    fn make_directories(&mut self, path: &[u8]) -> Result<NodeId, FoldCause> {
+    fn make_directories(&mut self, path: &[u8]) -> Result<Parent, FoldCause> {
         let path = [path, b"/"].concat(); // A trailing slash: what is there must be a directory.
         let mut route = self.tree.route(&path, true).map_err(|error| match error {
             ResolveError::Impossible { .. } => FoldCause::TooLong,
@@ -212,7 +222,7 @@ impl Apply<'_> {
             self.merge(parent, name, None)?;
             parent = self.child(parent, name).expect("it was just made");
         }
-        Ok(parent)
+        Ok(Parent { id: parent, length: route.path().as_bytes().len() })
     }
 
     fn child(&self, parent: NodeId, name: &[u8]) -> Option<NodeId> {

@@ -25,8 +25,8 @@ use crate::entry::is_overlay_private;
 use crate::limits::{self, LimitError, MAX_ENTRIES};
 use crate::{Changeset, Device, Entry, EntryKind, LayerPath, Metadata, Timestamp};
 
-/// The longest PAX or GNU record, in bytes; as Go's archive/tar.
-const MAX_RECORD: u64 = 1 << 20;
+/// The most bytes of PAX and GNU records before one entry; what Go's archive/tar allows for one.
+const MAX_RECORDS: u64 = 1 << 20;
 
 /// The most bytes that names, targets and attributes of one layer may have together.
 const MAX_METADATA: usize = 512 << 20;
@@ -57,6 +57,8 @@ impl Changeset {
 /// Records that came before a header and are about it.
 #[derive(Default)]
 struct Pending {
+    /// The bytes of all records.
+    size: u64,
     pax: Records,
     gnu_path: Option<Vec<u8>>,
     gnu_link: Option<Vec<u8>>,
@@ -109,8 +111,9 @@ impl<R: Read> LayerReader<R> {
     }
 
     fn record(&mut self, size: u64) -> Result<Vec<u8>, ReadCause> {
-        if size > MAX_RECORD {
-            return Err(ReadCause::RecordTooLarge(size));
+        self.pending.size = self.pending.size.saturating_add(size);
+        if self.pending.size > MAX_RECORDS {
+            return Err(ReadCause::RecordsTooLarge(self.pending.size));
         }
         self.blocks.content(size as usize)
     }
@@ -128,7 +131,11 @@ impl<R: Read> LayerReader<R> {
                 EntryKind::File(sparse::content(&mut self.blocks, &pending.pax, size)?)
             }
             b'S' => EntryKind::File(sparse::gnu_content(&mut self.blocks, header, size)?),
-            _ => bodiless(header, if slashed { b'5' } else { kind }, &mut pending)?,
+            _ if slashed => {
+                self.blocks.skip_content(size)?;
+                EntryKind::Directory
+            }
+            _ => bodiless(header, kind, &mut pending)?,
         };
         let metadata = metadata(header, &mut pending.pax)?;
         self.push(Entry { path, kind, metadata })
@@ -153,7 +160,7 @@ impl<R: Read> LayerReader<R> {
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.gnu_path.is_none() && self.gnu_link.is_none() && !self.pax.seen
+        self.size == 0
     }
 
     /// GNU's record goes before PAX's, as in Go's archive/tar.

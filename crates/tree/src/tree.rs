@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map};
 
-use crate::{Device, FileContent, LayerPath, Metadata};
+use crate::{Device, EntryKind, FileContent, LayerPath, Metadata};
 
 /// The most nodes that a tree may have. Far above any real image, and low enough that layers made to
 /// exhaust memory are refused first.
@@ -173,6 +173,18 @@ impl Node {
         match &self.kind {
             NodeKind::Directory(names) => Some(names),
             _ => None,
+        }
+    }
+
+    /// The kind of an entry that makes a node like this; for a file its content is where it is.
+    pub fn entry_kind(&self) -> EntryKind {
+        match &self.kind {
+            NodeKind::Directory(_) => EntryKind::Directory,
+            NodeKind::File { content, .. } => EntryKind::File(content.clone()),
+            NodeKind::Symlink(target) => EntryKind::Symlink(target.clone()),
+            NodeKind::CharDevice(device) => EntryKind::CharDevice(*device),
+            NodeKind::BlockDevice(device) => EntryKind::BlockDevice(*device),
+            NodeKind::Fifo => EntryKind::Fifo,
         }
     }
 

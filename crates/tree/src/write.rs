@@ -35,6 +35,9 @@ pub enum WriteError {
         #[source]
         source: io::Error,
     },
+    /// The output failed when all entries were written.
+    #[error("cannot end the layer")]
+    Finish(#[source] io::Error),
     /// The content could not be read.
     #[error("cannot read the content of {path}")]
     Content {
@@ -194,9 +197,9 @@ impl<W: LayerSink> LayerWriter<W> {
         if self.failed {
             return Err(WriteError::Failed);
         }
-        let path = LayerPath::root();
-        self.put(&path, &[0; 2 * BLOCK as usize])?;
-        self.flush(&path)?;
+        let mut write = |bytes: &[u8]| self.out.write_all(bytes).map_err(WriteError::Finish);
+        write(&self.buffer[..self.filled])?;
+        write(&[0; 2 * BLOCK as usize])?;
         Ok((self.out, self.changeset))
     }
 

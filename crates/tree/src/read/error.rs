@@ -40,9 +40,9 @@ pub enum ReadCause {
     /// The type is none that a layer can have.
     #[error("type {0:?} is not supported")]
     Type(String),
-    /// A PAX or GNU record is too long to be honest.
-    #[error("an extended header of {0} bytes is too long")]
-    RecordTooLarge(u64),
+    /// The PAX and GNU records before an entry are too long to be honest.
+    #[error("extended headers of {0} bytes are too long")]
+    RecordsTooLarge(u64),
     /// A PAX record is malformed.
     #[error("a PAX record is malformed")]
     Pax,

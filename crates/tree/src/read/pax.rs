@@ -6,8 +6,6 @@ use crate::{Timestamp, Xattrs};
 /// What the records before an entry say about it.
 #[derive(Default)]
 pub(super) struct Records {
-    /// Whether there was an extended header at all.
-    pub(super) seen: bool,
     path: Option<Vec<u8>>,
     pub(super) link_path: Option<Vec<u8>>,
     pub(super) size: Option<u64>,
@@ -38,7 +36,6 @@ impl Records {
 
     /// Takes in one extended header: `LENGTH KEY=VALUE\n`, where LENGTH counts all of it.
     pub(super) fn parse(&mut self, mut data: &[u8]) -> Result<(), ReadCause> {
-        self.seen = true;
         while !data.is_empty() && data[0] != 0 {
             let (record, rest) = split_record(data).ok_or(ReadCause::Pax)?;
             let equals = record.iter().position(|&byte| byte == b'=').ok_or(ReadCause::Pax)?;
