@@ -1,4 +1,7 @@
-//! Port specifications of EXPOSE: `80`, `53/udp`, `8000-8010/tcp`.
+//! Port specifications of EXPOSE: `80`, `53/udp`, `8000-8010/tcp`, `127.0.0.1:8080:80`.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 /// A port specification that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,29 +13,53 @@ pub struct PortError {
     pub why: &'static str,
 }
 
-/// The ports that an expanded word of `EXPOSE` means, as an image config names them: `80/tcp`. As
-/// in docker, what stands before the last colon (an address, a host port) says nothing here.
+/// The ports that an expanded word of `EXPOSE` means, as an image config names them: `80/tcp`. An
+/// address and a host port may stand before it, as in docker, and have no effect.
 ///
 /// # Errors
-/// A port that is not between 1 and 65535, a range that runs backwards, an unknown protocol.
+/// A port that is not between 0 and 65535, a range that runs backwards or differs in length from
+/// the host's, an address that is none, an unknown protocol.
 pub fn exposed_ports(spec: &str) -> Result<Vec<String>, PortError> {
     let error = |why| PortError { spec: spec.to_owned(), why };
-    let (ports, protocol) = spec.split_once('/').unwrap_or((spec, "tcp"));
-    let protocol = protocol.to_ascii_lowercase();
-    if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(error("the protocol is tcp, udp or sctp"));
-    }
-    let ports = ports.rsplit(':').next().unwrap_or_default();
-    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-    let port = |text: &str| {
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        text.parse::<u16>().ok().filter(|port| digits && *port > 0)
+    let (host, container) = spec.rsplit_once(':').map_or((None, spec), |(h, c)| (Some(h), c));
+    let (ports, protocol) = container.split_once('/').unwrap_or((container, ""));
+    let protocol = match protocol.to_ascii_lowercase().as_str() {
+        "" | "tcp" => "tcp",
+        "udp" => "udp",
+        "sctp" => "sctp",
+        _ => return Err(error("the protocol is tcp, udp or sctp")),
     };
-    let wrong = "a port is a number from 1 to 65535";
-    let first = port(first).ok_or_else(|| error(wrong))?;
-    let last = port(last).ok_or_else(|| error(wrong))?;
-    if last < first {
-        return Err(error("the range runs backwards"));
+    let ports = range(ports).map_err(error)?;
+    if let Some(host) = host {
+        check_host(host, ports.len()).map_err(error)?;
     }
-    Ok((first..=last).map(|port| format!("{port}/{protocol}")).collect())
+    Ok(ports.map(|port| format!("{port}/{protocol}")).collect())
+}
+
+/// Checks `[address:][port]` before a container's `count` ports.
+fn check_host(host: &str, count: usize) -> Result<(), &'static str> {
+    let (address, port) = host.rsplit_once(':').unwrap_or(("", host));
+    let bare = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
+    if !address.is_empty() && bare.parse::<IpAddr>().is_err() {
+        return Err("the address is no IP address");
+    }
+    if port.is_empty() {
+        return Ok(());
+    }
+    match range(port)?.len() {
+        length if length == count || count == 1 => Ok(()),
+        _ => Err("the ranges differ in length"),
+    }
+}
+
+fn range(text: &str) -> Result<RangeInclusive<u16>, &'static str> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (port(first)?, port(last)?);
+    if last < first { Err("the range runs backwards") } else { Ok(first..=last) }
+}
+
+fn port(text: &str) -> Result<u16, &'static str> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let port = text.parse().ok().filter(|_| digits);
+    port.ok_or("a port is a number from 0 to 65535")
 }

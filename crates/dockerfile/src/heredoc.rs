@@ -44,18 +44,22 @@ pub(crate) fn announced(line: &str) -> Vec<Heredoc> {
     words.iter().filter_map(|word| word_heredoc(word)).map(|(heredoc, _)| heredoc).collect()
 }
 
-/// The words of a line with their quotes and escapes. Blanks after `<<` do not end a word. None
-/// where a quote is not closed.
-fn raw_words(line: &str) -> Option<Vec<&str>> {
+/// The words of a line with their quotes and escapes. Blanks behind `<<` or `<<-` do not end a word,
+/// nor do those in arithmetic, `((…))`, where `<<` is a shift. None where a quote is not closed.
+pub(crate) fn raw_words(line: &str) -> Option<Vec<&str>> {
     let (mut words, mut start, mut quote) = (Vec::new(), None, None);
     let mut chars = line.char_indices().peekable();
+    let mut arithmetic_end = 0;
     while let Some((at, c)) = chars.next() {
         match (quote, c) {
+            _ if at < arithmetic_end => {}
             (Some(open), c) if c == open => quote = None,
             (None | Some('"'), '\\') => drop(chars.next()),
             (Some(_), _) => {}
             (None, '\'' | '"') => quote = Some(c),
+            (None, '(') => arithmetic_end = at + arithmetic(&line[at..]),
             (None, '<') if line[..=at].ends_with("<<") => {
+                chars.next_if(|(_, c)| *c == '-');
                 while chars.next_if(|(_, c)| c.is_whitespace()).is_some() {}
             }
             (None, c) if c.is_whitespace() => {
@@ -68,6 +72,14 @@ fn raw_words(line: &str) -> Option<Vec<&str>> {
     }
     words.extend(start.map(|start| &line[start..]));
     quote.is_none().then_some(words)
+}
+
+/// The length of the `((…))` at the start of `text`; zero where there is none.
+fn arithmetic(text: &str) -> usize {
+    match text.strip_prefix("((").and_then(|inner| inner.find("))")) {
+        Some(length) => length + "(())".len(),
+        None => 0,
+    }
 }
 
 /// The heredoc that is the whole of `word`.
@@ -97,10 +109,7 @@ fn end_word(text: &str) -> Option<(String, bool, &str)> {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
             (None, '\'' | '"') => (quote, quoted) = (Some(c), true),
-            (None | Some('"'), '\\') => {
-                quoted = true;
-                name.extend(chars.next().map(|(_, c)| c));
-            }
+            (None | Some('"'), '\\') => name.extend(chars.next().map(|(_, c)| c)),
             (None, '<') => return None,
             (None, c) if c.is_whitespace() || "|&;()>".contains(c) => {
                 end = at;
@@ -153,7 +162,9 @@ impl Instruction {
             return self.text.clone();
         };
         match heredocs.as_slice() {
-            [only] if sole(line).is_some() => format!("{} ({})", self.text, first_line(&only.body)),
+            [only] if sole(line).is_some() && !only.body.trim().is_empty() => {
+                format!("{} ({})", self.text, first_line(&only.body))
+            }
             _ => self.text.clone(),
         }
     }

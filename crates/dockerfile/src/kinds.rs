@@ -125,7 +125,7 @@ struct Paths {
 
 fn paths(parts: &Parts<'_>) -> Result<Paths, Problem> {
     let instruction = || parts.name.clone();
-    let mut words = list::words(&parts.name, parts.arguments)?;
+    let mut words = path_words(parts)?;
     let destination = words.pop().filter(|_| !words.is_empty());
     let missing = || Problem::NoDestination { instruction: instruction() };
     let destination = destination.ok_or_else(missing)?;
@@ -141,6 +141,15 @@ fn paths(parts: &Parts<'_>) -> Result<Paths, Problem> {
         }
     }
     Ok(Paths { sources, inline: files, destination })
+}
+
+/// Heredoc words may hold blanks: `<< EOF`, `<<'two words'`.
+fn path_words(parts: &Parts<'_>) -> Result<Vec<String>, Problem> {
+    let raw = if parts.heredocs.is_empty() { None } else { heredoc::raw_words(parts.arguments) };
+    match raw {
+        Some(words) => Ok(words.into_iter().map(str::to_owned).collect()),
+        None => list::words(&parts.name, parts.arguments),
+    }
 }
 
 fn inline_file(heredoc: &Heredoc) -> InlineFile {

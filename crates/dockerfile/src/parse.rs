@@ -82,8 +82,16 @@ pub(crate) struct Parts<'a> {
     pub(crate) comments: &'a [String],
     pub(crate) lines: Lines,
     pub(crate) escape: char,
-    /// The name in upper case and what follows it as written.
+    /// See [`Instruction::text`].
     text: String,
+}
+
+/// `name`, and what follows the statement's name in `line`.
+fn shown(name: &str, line: &str, statement: &Statement<'_>) -> String {
+    match line.trim()[statement.name.len()..].trim_start() {
+        "" => name.to_owned(),
+        rest => format!("{name} {rest}"),
+    }
 }
 
 impl<'a> Parts<'a> {
@@ -92,7 +100,7 @@ impl<'a> Parts<'a> {
         let statement = Statement::split(text);
         let name = statement.name.to_uppercase();
         Self {
-            text: name.clone() + &text.trim()[statement.name.len()..],
+            text: shown(&name, text, &statement),
             name,
             flags: statement.flags,
             arguments: statement.arguments,
@@ -248,7 +256,7 @@ fn on_build(parts: &Parts<'_>) -> Result<Kind, Problem> {
     let statement = Statement::split(parts.arguments);
     let name = statement.name.to_uppercase();
     let inner = Parts {
-        text: name.clone() + &parts.arguments[statement.name.len()..],
+        text: shown(&name, parts.arguments, &statement),
         name,
         flags: statement.flags,
         arguments: statement.arguments,

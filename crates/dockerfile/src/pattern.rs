@@ -60,26 +60,25 @@ impl Pattern {
         }
     }
 
-    /// Replaces the longest match at the first place where there is one, or all that follow too.
-    /// An empty pattern matches nothing.
+    /// Replaces the longest match at the first place where there is one, or there and at all places
+    /// behind it. An empty match directly behind another match does not count.
     pub(crate) fn replace(&self, value: &str, replacement: &str, all: bool) -> String {
         let chars: Vec<char> = value.chars().collect();
         let mut result = String::new();
-        let (mut at, mut wanted) = (0, !self.tokens.is_empty());
-        while at < chars.len() || (wanted && chars.is_empty()) {
+        let (mut at, mut end_of_last, mut wanted) = (0, None, true);
+        while at <= chars.len() {
             let found =
-                if wanted { prefix(&self.tokens, &chars[at..], Reach::Longest) } else { None };
-            match found {
-                Some(length) if length > 0 || chars.is_empty() => {
-                    result += replacement;
-                    at += length;
-                    wanted = all && !chars.is_empty();
-                }
-                _ if at < chars.len() => {
-                    result.push(chars[at]);
-                    at += 1;
-                }
-                _ => break,
+                wanted.then(|| prefix(&self.tokens, &chars[at..], Reach::Longest)).flatten();
+            let found = found.filter(|length| *length > 0 || end_of_last != Some(at));
+            if let Some(length) = found {
+                result += replacement;
+                wanted = all;
+                at += length;
+                end_of_last = Some(at);
+            }
+            if found.is_none_or(|length| length == 0) {
+                result.extend(chars.get(at));
+                at += 1;
             }
         }
         result

@@ -120,7 +120,7 @@ impl Lexer<'_, '_> {
             ExpandProblem::UnclosedBrace => ExpandProblem::MissingSlash,
             problem => problem,
         })?;
-        let replacement = self.until(Some('}'), false)?.text;
+        let replacement = self.until(Some('}'), true)?.text;
         let pattern = Pattern::new(&pattern.text, self.escape)?;
         let Some(value) = self.value_to_edit(name) else {
             return Ok(self.written_or_empty(start));
