@@ -1,5 +1,7 @@
 //! Changes in a mounted root file system, as a layer.
 
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
+
 mod fixture;
 
 use std::ffi::OsStr;

@@ -1,5 +1,7 @@
 //! Whatever is done in a mount: its layer, on top of the others, shows the same.
 
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
+
 mod fixture;
 
 use std::ffi::OsStr;

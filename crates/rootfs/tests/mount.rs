@@ -1,5 +1,7 @@
 //! Mounting, and leaving nothing behind.
 
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
+
 mod fixture;
 
 use std::convert::Infallible;

@@ -1,0 +1,63 @@
+//! The end of a bundle.
+
+use std::fs;
+use std::path::Path;
+
+use store::Store;
+
+use crate::Error;
+use crate::record::{NAME, Record, is_missing};
+
+/// Unmounts a bundle's root file system, deletes all of the bundle, the container's changes
+/// included, and ends its lease. The container should have ended.
+///
+/// It is no error if `dir` is missing, nor if parts of the bundle are: after a reboot the mount, after
+/// a release that was cut short whatever it took away.
+///
+/// # Errors
+/// [`Error::NotABundle`] for any other directory: nothing is touched then. Someone else's mount in
+/// the bundle, before anything is deleted. What the disk says.
+pub fn release(dir: &Path) -> Result<(), Error> {
+    match fs::metadata(dir) {
+        Err(error) if is_missing(&error) => return Ok(()),
+        other => other.map_err(Error::io("find", dir))?,
+    };
+    let record = match Record::read(dir) {
+        Ok(record) => Some(record),
+        Err(Error::NotABundle(dir)) => return Err(Error::NotABundle(dir)),
+        // Damaged: the lease cannot be found, and ends when the collector finds this file gone.
+        Err(_) => None,
+    };
+    take_away(dir)?;
+    fs::remove_file(dir.join(NAME)).map_err(Error::io("remove", &dir.join(NAME)))?;
+    if let Some(record) = record {
+        end_lease(&record);
+    }
+    fs::remove_dir(dir).map_err(Error::io("remove", dir))
+}
+
+/// Removes all but `tare.json`. That goes last, since it says that the rest is ours to remove.
+pub(crate) fn take_away(dir: &Path) -> Result<(), Error> {
+    rootfs::unmount(&dir.join("rootfs"))?;
+    for entry in fs::read_dir(dir).map_err(Error::io("read", dir))? {
+        let entry = entry.map_err(Error::io("read", dir))?;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(Error::io("read", &path))?;
+        if kind.is_dir() {
+            rootfs::remove(&path)?;
+        } else if entry.file_name() != NAME {
+            fs::remove_file(&path).map_err(Error::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends the lease at once. It has no bundle any more, so if this fails, or the store is gone, the
+/// collector ends it.
+fn end_lease(record: &Record) {
+    if record.store.join("oci-layout").is_file()
+        && let Ok(store) = Store::open(&record.store)
+    {
+        let _ = store.release_lease(&record.lease);
+    }
+}
