@@ -305,7 +305,8 @@ mod tests {
     fn refused() {
         let long_tag = format!("a:{}", "t".repeat(129));
         let long_name = "n".repeat(256 - "docker.io/library/".len());
-        let cases: &[(&str, fn(String) -> ReferenceError)] = &[
+        type Case<'a> = (&'a str, fn(String) -> ReferenceError);
+        let cases: &[Case] = &[
             ("", ReferenceError::Empty),
             (":tag", ReferenceError::Empty),
             ("Debian", ReferenceError::Uppercase),

@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn resolution() {
-        let cases: &[(&str, &[&str], u32, u32, &[u32], &str)] = &[
+        type Case<'a> = (&'a str, &'a [&'a str], u32, u32, &'a [u32], &'a str);
+        let cases: &[Case] = &[
             ("", &[], 0, 0, &[0, 10], "/root"),
             ("root", &[], 0, 0, &[0, 10], "/root"),
             ("app", &[], 1000, 1001, &[1001, 10, 4], "/home/app"),

@@ -1,0 +1,140 @@
+//! SHA-256 of a stream, beside the work that makes the stream.
+//!
+//! Little data is hashed where it stands. From [`THRESHOLD`] on a thread does it, so that hashing
+//! and writing take one core each. Buffers go round between the two: memory stays at
+//! [`QUEUE`] + 2 buffers.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use image::Digest;
+use sha2::{Digest as _, Sha256};
+
+/// Size of a buffer in bytes.
+pub(crate) const BUFFER: usize = 256 << 10;
+/// Buffers that may wait for the thread.
+const QUEUE: usize = 4;
+/// Bytes that are hashed without a thread: starting one costs as much as hashing some of them.
+const THRESHOLD: u64 = 1 << 20;
+
+const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
+
+enum Piece {
+    Data(Vec<u8>),
+    Zeros(u64),
+}
+
+struct Worker {
+    pieces: SyncSender<Piece>,
+    empty: Receiver<Vec<u8>>,
+    thread: JoinHandle<Sha256>,
+}
+
+enum State {
+    Here(Sha256),
+    Thread(Worker),
+}
+
+/// A digest in the making.
+pub(crate) struct Hash {
+    state: State,
+    seen: u64,
+}
+
+impl Hash {
+    pub(crate) fn new() -> Self {
+        Self { state: State::Here(Sha256::new()), seen: 0 }
+    }
+
+    /// Takes a full buffer and gives an empty one back.
+    pub(crate) fn data(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        self.grow(buffer.len() as u64);
+        match &mut self.state {
+            State::Here(hasher) => {
+                hasher.update(&buffer);
+                buffer.clear();
+                buffer
+            }
+            State::Thread(worker) => {
+                worker.send(Piece::Data(buffer));
+                let mut empty = worker.empty.try_recv().unwrap_or_default();
+                empty.clear();
+                empty.reserve(BUFFER);
+                empty
+            }
+        }
+    }
+
+    /// Takes `count` zeros.
+    pub(crate) fn zeros(&mut self, count: u64) {
+        self.grow(count);
+        match &mut self.state {
+            State::Here(hasher) => update_zeros(hasher, count),
+            State::Thread(worker) => worker.send(Piece::Zeros(count)),
+        }
+    }
+
+    /// The digest of all that was taken.
+    pub(crate) fn finish(self) -> Digest {
+        let hasher = match self.state {
+            State::Here(hasher) => hasher,
+            State::Thread(Worker { pieces, thread, .. }) => {
+                drop(pieces);
+                thread.join().expect("hashing does not panic")
+            }
+        };
+        Digest::from_bytes(hasher.finalize().into())
+    }
+
+    fn grow(&mut self, count: u64) {
+        self.seen = self.seen.saturating_add(count);
+        if let State::Here(hasher) = &self.state
+            && self.seen > THRESHOLD
+        {
+            // Without a thread to be had, hashing stays here.
+            if let Some(worker) = Worker::start(hasher.clone()) {
+                self.state = State::Thread(worker);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Hash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hash").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    fn start(mut hasher: Sha256) -> Option<Self> {
+        let (pieces, queue) = sync_channel(QUEUE);
+        let (give_back, empty) = sync_channel(QUEUE + 2);
+        let work = move || {
+            for piece in queue {
+                match piece {
+                    Piece::Data(buffer) => {
+                        hasher.update(&buffer);
+                        // A full return queue means that there are buffers enough.
+                        let _ = give_back.try_send(buffer);
+                    }
+                    Piece::Zeros(count) => update_zeros(&mut hasher, count),
+                }
+            }
+            hasher
+        };
+        let thread = std::thread::Builder::new().name("hash".to_owned()).spawn(work).ok()?;
+        Some(Self { pieces, empty, thread })
+    }
+
+    fn send(&self, piece: Piece) {
+        self.pieces.send(piece).expect("the thread runs until the queue is closed");
+    }
+}
+
+fn update_zeros(hasher: &mut Sha256, mut count: u64) {
+    while count > 0 {
+        let now = count.min(ZEROS.len() as u64);
+        hasher.update(&ZEROS[..now as usize]);
+        count -= now;
+    }
+}

@@ -1,0 +1,177 @@
+//! Writing a blob: its digest is known when its last byte is.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use image::Digest;
+use image::manifest::{self, Descriptor};
+use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW};
+use tree::LayerSink;
+
+use super::hash::{BUFFER, Hash};
+use crate::temp::{Temp, sync_parent};
+use crate::{Error, Lease, Store, lock};
+
+/// A blob that is in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// A blob in the making. Dropped before [`BlobWriter::finish`], it leaves nothing behind.
+#[derive(Debug)]
+pub struct BlobWriter {
+    temp: Temp,
+    buffer: Vec<u8>,
+    hash: Hash,
+    /// Bytes that went to the file, holes included.
+    position: u64,
+    /// Whether a write failed, so that the file has a gap.
+    failed: bool,
+    blobs: PathBuf,
+    gc_lock: PathBuf,
+    /// Keeps the blob from being collected until its store is dropped or the index names it.
+    session: Arc<Lease>,
+}
+
+impl Store {
+    /// A writer for a new blob. Any number may be at work at once.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn blob_writer(&self) -> Result<BlobWriter, Error> {
+        let session = self.session()?;
+        Ok(BlobWriter {
+            temp: self.temp()?,
+            buffer: Vec::new(),
+            hash: Hash::new(),
+            position: 0,
+            failed: false,
+            blobs: self.root.join("blobs/sha256"),
+            gc_lock: self.tare("gc.lock"),
+            session,
+        })
+    }
+}
+
+impl BlobWriter {
+    /// The temporary file, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        self.temp.path()
+    }
+
+    /// How many bytes were written so far.
+    pub fn size(&self) -> u64 {
+        self.position + self.buffer.len() as u64
+    }
+
+    /// Puts the blob into the store, on disk, under its digest. A blob that is there already stays.
+    ///
+    /// # Errors
+    /// An earlier write failed, or the file system did; the store is then as it was.
+    pub fn finish(self) -> Result<Blob, Error> {
+        self.complete(|_| Ok(()))
+    }
+
+    /// The same, if digest and size are those of `descriptor`.
+    ///
+    /// # Errors
+    /// As [`BlobWriter::finish`]; [`Error::Unexpected`] where the bytes are not those announced.
+    pub fn finish_verified(self, descriptor: &Descriptor) -> Result<Blob, Error> {
+        let (want, want_size) = (manifest::digest(descriptor)?, descriptor.size());
+        self.complete(|&Blob { digest: got, size }| match got == want && size == want_size {
+            true => Ok(()),
+            false => Err(Error::Unexpected { want, got, want_size, size }),
+        })
+    }
+
+    fn complete(mut self, check: impl FnOnce(&Blob) -> Result<(), Error>) -> Result<Blob, Error> {
+        self.flush_buffer().map_err(Error::io("write", self.temp.path()))?;
+        let Self { temp, hash, position, failed, blobs, gc_lock, session, .. } = self;
+        if failed {
+            let lost = io::Error::other("an earlier write failed");
+            return Err(Error::io("write", temp.path())(lost));
+        }
+        // A hole at the end is not there until the file is said to be so long.
+        temp.file().set_len(position).map_err(Error::io("write", temp.path()))?;
+        let blob = Blob { digest: hash.finish(), size: position };
+        check(&blob)?;
+        publish(temp, &blobs.join(blob.digest.hex()), &gc_lock, blob.size)?;
+        drop(session);
+        Ok(blob)
+    }
+
+    fn flush_buffer(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let written = self.temp.file().write_all_at(&self.buffer, self.position);
+        self.failed |= written.is_err();
+        written?;
+        self.position += self.buffer.len() as u64;
+        self.buffer = self.hash.data(std::mem::take(&mut self.buffer));
+        Ok(())
+    }
+}
+
+/// Names the file while gc stands still. What has the name already has the same bytes, unless its
+/// size or a reader says otherwise; it is replaced only where no layer is linked to it.
+fn publish(temp: Temp, path: &Path, gc_lock: &Path, size: u64) -> Result<(), Error> {
+    let is_good = |old: &Metadata| old.len() == size && old.nlink() > 1;
+    let was_there = path.metadata().is_ok_and(|old| is_good(&old));
+    if !was_there {
+        // Before the lock: it may take long.
+        temp.sync()?;
+    }
+    let _names = lock::lock(gc_lock, FlockOperation::LockShared)?;
+    if path.metadata().is_ok_and(|old| is_good(&old)) {
+        return touch(path);
+    }
+    if was_there {
+        temp.sync()?;
+    }
+    temp.publish(path)?;
+    sync_parent(path)
+}
+
+/// Makes a file young, so that gc sees that somebody wants it.
+fn touch(path: &Path) -> Result<(), Error> {
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    let times = Timestamps { last_access: now, last_modification: now };
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    rustix::fs::futimens(&file, &times).map_err(Error::sys("touch", path))
+}
+
+impl Write for BlobWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.capacity() == 0 {
+            // Most blobs are small: a config, a manifest.
+            self.buffer.reserve(bytes.len().clamp(4096, BUFFER));
+        }
+        let count = bytes.len().min(BUFFER - self.buffer.len());
+        self.buffer.extend_from_slice(&bytes[..count]);
+        if self.buffer.len() == BUFFER {
+            self.flush_buffer()?;
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flush_buffer()
+    }
+}
+
+impl LayerSink for BlobWriter {
+    fn write_zeros(&mut self, count: u64) -> io::Result<()> {
+        self.flush_buffer()?;
+        self.hash.zeros(count);
+        self.position += count;
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! What is named, and by whom.
+
+use std::collections::HashSet;
+
+use image::{ChainId, DiffId, Digest, ImageConfig};
+use serde_json::Value;
+
+use super::GcOptions;
+use crate::blob::MAX_JSON;
+use crate::{Error, Store, files, index};
+
+/// What stays.
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    /// Digests: of blobs, of layers by diff ID, of stacks by chain ID.
+    pub(super) digests: HashSet<Digest>,
+    /// What changed since then stays too: seconds and nanoseconds.
+    pub(super) since: Option<(i64, i64)>,
+}
+
+pub(super) fn mark(store: &Store, options: GcOptions) -> Result<Marked, Error> {
+    let mut marker = Marker { store, marked: Marked::default(), queue: Vec::new() };
+    for entry in store.read_index()?.entries {
+        marker.queue.extend(index::digest(&entry));
+    }
+    for lease in store.living_leases(options.dry_run)? {
+        marker.queue.extend(lease.holds);
+        let moments = marker.marked.since.into_iter().chain(lease.since);
+        marker.marked.since = moments.min();
+    }
+    if !options.build_cache {
+        marker.queue.extend(store.cache_holds()?);
+    }
+    marker.run()?;
+    Ok(marker.marked)
+}
+
+struct Marker<'a> {
+    store: &'a Store,
+    marked: Marked,
+    queue: Vec<Digest>,
+}
+
+impl Marker<'_> {
+    fn run(&mut self) -> Result<(), Error> {
+        while let Some(digest) = self.queue.pop() {
+            if self.marked.digests.insert(digest) {
+                self.follow(&digest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Queues what a manifest or an index refers to. A blob is taken for one by its content: the
+    /// index may have it from anybody.
+    fn follow(&mut self, digest: &Digest) -> Result<(), Error> {
+        let Some(value) = self.json(digest)? else { return Ok(()) };
+        for list in ["manifests", "layers", "blobs"] {
+            let children = value.get(list).and_then(Value::as_array).into_iter().flatten();
+            self.queue.extend(children.filter_map(index::digest));
+        }
+        self.queue.extend(value.get("subject").and_then(index::digest));
+        if let Some(config) = value.get("config").and_then(index::digest) {
+            self.queue.push(config);
+            self.follow_config(&config)?;
+        }
+        Ok(())
+    }
+
+    /// Marks the layers and the stack of an image.
+    fn follow_config(&mut self, digest: &Digest) -> Result<(), Error> {
+        let Some(value) = self.json(digest)? else { return Ok(()) };
+        // A configuration of something else than an image has no layers to mount.
+        let Ok(config) = serde_json::from_value::<ImageConfig>(value) else { return Ok(()) };
+        let diff_ids = config.rootfs.diff_ids;
+        self.marked.digests.insert(ChainId::of(&diff_ids).into());
+        self.marked.digests.extend(diff_ids.into_iter().map(<DiffId as Into<Digest>>::into));
+        Ok(())
+    }
+
+    /// A blob as JSON; `None` for one that is missing or is something else.
+    fn json(&self, digest: &Digest) -> Result<Option<Value>, Error> {
+        let path = self.store.blob_path(digest);
+        let is_small = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX_JSON);
+        if !is_small || !starts_as_object(&path)? {
+            return Ok(None);
+        }
+        let Some(bytes) = files::read_optional(&path, MAX_JSON)? else { return Ok(None) };
+        let got = Digest::of(&bytes);
+        if got != *digest {
+            return Err(Error::Corrupt { want: *digest, got, path });
+        }
+        Ok(serde_json::from_slice(&bytes).ok())
+    }
+}
+
+fn starts_as_object(path: &std::path::Path) -> Result<bool, Error> {
+    use std::io::Read;
+    let mut first = [0];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut first));
+    Ok(read.map_err(Error::io("read", path))? == 1 && first[0] == b'{')
+}

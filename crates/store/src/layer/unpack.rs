@@ -1,0 +1,137 @@
+//! From a layer blob to the layer's tar.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use image::manifest::{self, Descriptor};
+use image::media_type::{self, Compression};
+use image::{DiffId, Digest};
+use sha2::{Digest as _, Sha256};
+
+use super::Layer;
+use super::decode::{Decoded, decode};
+use crate::temp::Temp;
+use crate::{Error, Store};
+
+/// Unpacks, checks and names a layer. Its tar is not there yet.
+pub(super) fn unpack(store: &Store, layer: &Descriptor, want: &DiffId) -> Result<Layer, Error> {
+    let digest = manifest::digest(layer)?;
+    let path = store.blob_path(&digest);
+    // The size is checked here, the digest below: the whole file is read whatever the decoder does.
+    drop(store.open_blob(layer)?);
+    let file = File::open(&path).map_err(Error::io("open", &path))?;
+    let mut input = Hashed { file, hasher: Sha256::new() };
+    let is_plain = media_type::compression(&layer.media_type().to_string())
+        == Some(Compression::None)
+        && digest == *want.digest();
+    let mut output = match is_plain {
+        true => Output::Nowhere,
+        false => Output::File(Box::new(Tar::new(store, &digest)?)),
+    };
+    let decoded = decode(&mut input, &mut |chunk| output.take(chunk));
+    if let (Err(error), Output::File(tar)) = (&decoded.sink, &mut output) {
+        let copy = io::Error::new(error.kind(), error.to_string());
+        return Err(tar
+            .overflow
+            .take()
+            .unwrap_or_else(|| Error::io("write", tar.temp.path())(copy)));
+    }
+    let got = input.finish().map_err(Error::io("read", &path))?;
+    if got != digest {
+        return Err(Error::Corrupt { want: digest, got, path });
+    }
+    let changeset = checked(decoded, &digest)?;
+    match output {
+        Output::Nowhere => store.link_layer(&path, want, &changeset),
+        Output::File(tar) => {
+            let temp = tar.finish(&digest, want)?;
+            store.write_toc(want, &changeset)?;
+            temp.sync()?;
+            let tar = store.layer_path(want, "tar");
+            let _names = store.lock_names()?;
+            let size = temp.file().metadata().map_err(Error::io("read", temp.path()))?.len();
+            temp.publish(&tar)?;
+            Ok(Layer { diff_id: *want, tar, size })
+        }
+    }
+}
+
+fn checked(decoded: Decoded, layer: &Digest) -> Result<tree::Changeset, Error> {
+    let layer = || layer.to_string();
+    decoded.stream.map_err(|source| Error::Decompress { layer: layer(), source })?;
+    decoded.changeset.map_err(|source| Error::Tar { layer: layer(), source })
+}
+
+/// The blob, hashed as it is read.
+struct Hashed {
+    file: File,
+    hasher: Sha256,
+}
+
+impl Hashed {
+    /// The digest of the whole file: what the decoder left unread is read here.
+    fn finish(mut self) -> io::Result<Digest> {
+        let mut rest = vec![0; 128 << 10];
+        while self.read(&mut rest)? > 0 {}
+        Ok(Digest::from_bytes(self.hasher.finalize().into()))
+    }
+}
+
+impl Read for Hashed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Where the tar's bytes go.
+enum Output {
+    /// The blob is the tar: there is nothing to write, and its digest is taken where it is read.
+    Nowhere,
+    File(Box<Tar>),
+}
+
+impl Output {
+    fn take(&mut self, chunk: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Nowhere => Ok(()),
+            Self::File(tar) => tar.take(chunk),
+        }
+    }
+}
+
+struct Tar {
+    temp: Temp,
+    hasher: Sha256,
+    written: u64,
+    max: u64,
+    layer: Digest,
+    overflow: Option<Error>,
+}
+
+impl Tar {
+    fn new(store: &Store, layer: &Digest) -> Result<Self, Error> {
+        let (temp, max) = (store.temp()?, store.room()?);
+        Ok(Self { temp, hasher: Sha256::new(), written: 0, max, layer: *layer, overflow: None })
+    }
+
+    fn take(&mut self, chunk: &[u8]) -> io::Result<()> {
+        self.written += chunk.len() as u64;
+        if self.written > self.max {
+            let what = format!("layer {}, decompressed,", self.layer);
+            self.overflow = Some(Error::TooLarge { what, max: self.max });
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.hasher.update(chunk);
+        self.temp.file().write_all(chunk)
+    }
+
+    fn finish(self, layer: &Digest, want: &DiffId) -> Result<Temp, Error> {
+        let got = DiffId::new(Digest::from_bytes(self.hasher.finalize().into()));
+        match got == *want {
+            true => Ok(self.temp),
+            false => Err(Error::DiffId { layer: *layer, want: *want, got }),
+        }
+    }
+}

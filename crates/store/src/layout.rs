@@ -1,0 +1,125 @@
+//! Opening a store, and making it where there is none.
+//!
+//! Opening one that is there reads one small file and looks for another. Making one is done under a
+//! lock on the directory itself, so that two processes may start at once; `tare/lock` comes last and
+//! says that all is there.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::Mutex;
+
+use ocidir::OciDir;
+use ocidir::cap_std::{ambient_authority, fs::Dir};
+use rustix::fs::FlockOperation;
+use serde::Deserialize;
+
+use crate::{Error, Store, files, lock, temp};
+
+/// Our directories below `tare`.
+const DIRECTORIES: [&str; 6] = ["tmp", "layers", "rootfs", "build", "build/records", "leases"];
+
+/// What a directory may have in it and still become a store: what an interrupted start leaves, and
+/// what a new file system brings.
+const HARMLESS: [&str; 4] = ["blobs", "tare", "index.json", "lost+found"];
+
+/// An index without images (image-spec, image-index.md).
+const EMPTY_INDEX: &[u8] =
+    br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+
+#[derive(Deserialize)]
+struct LayoutFile {
+    #[serde(rename = "imageLayoutVersion")]
+    version: String,
+}
+
+impl Store {
+    /// Opens the store at `root`, and makes it where nothing or an empty directory is. An image layout
+    /// that another tool made becomes a store. One that may not be written is opened for reading.
+    ///
+    /// # Errors
+    /// The directory holds something else, or cannot be read or made.
+    pub fn open(root: &Path) -> Result<Self, Error> {
+        let root = std::path::absolute(root).map_err(Error::io("find", root))?;
+        let complete = is_layout(&root)? && root.join("tare/lock").exists();
+        let layout = if complete {
+            open_directory(&root).and_then(|dir| OciDir::open(dir).map_err(layout_error(&root)))?
+        } else {
+            make(&root)?
+        };
+        Ok(Self { root, layout, session: Mutex::new(None), max_layer: u64::MAX })
+    }
+}
+
+fn layout_error(root: &Path) -> impl FnOnce(ocidir::Error) -> Error {
+    move |source| Error::Layout { path: root.to_owned(), source: Box::new(source) }
+}
+
+fn open_directory(root: &Path) -> Result<Dir, Error> {
+    Dir::open_ambient_dir(root, ambient_authority()).map_err(Error::io("open", root))
+}
+
+/// Whether the directory is an image layout of the version that we know.
+fn is_layout(root: &Path) -> Result<bool, Error> {
+    let path = root.join("oci-layout");
+    let Some(bytes) = files::read_optional(&path, 1 << 16)? else { return Ok(false) };
+    let layout: LayoutFile = serde_json::from_slice(&bytes)
+        .map_err(|source| Error::Json { path: path.clone(), source })?;
+    match layout.version.as_str() {
+        "1.0.0" => Ok(true),
+        version => Err(Error::LayoutVersion { path, version: version.to_owned() }),
+    }
+}
+
+fn make(root: &Path) -> Result<OciDir, Error> {
+    fs::create_dir_all(root).map_err(Error::io("create", root))?;
+    let handle = File::open(root).map_err(Error::io("open", root))?;
+    lock::wait(&handle, FlockOperation::LockExclusive).map_err(Error::sys("lock", root))?;
+    let layout = is_layout(root)?;
+    if !layout && !is_free(root)? {
+        return Err(Error::NotALayout(root.to_owned()));
+    }
+    let opened = open_directory(root)?;
+    let result = match layout {
+        true => OciDir::open(opened),
+        false => OciDir::ensure(opened),
+    };
+    let directory = result.map_err(layout_error(root))?;
+    match complete(root, &handle) {
+        // A layout on a read-only medium, or somebody else's: it can still be read.
+        Err(Error::Io { source, .. }) if layout && is_refused(&source) => Ok(directory),
+        done => done.map(|()| directory),
+    }
+}
+
+fn is_refused(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
+}
+
+fn is_free(root: &Path) -> Result<bool, Error> {
+    let mut names = files::names(root)?.into_iter();
+    // ocidir writes oci-layout through a file with a dot in front.
+    Ok(names.all(|name| HARMLESS.contains(&name.as_str()) || name.starts_with(".tmp")))
+}
+
+/// Makes what is missing of `tare`, and the index; `tare/lock` last.
+fn complete(root: &Path, handle: &File) -> Result<(), Error> {
+    let tare = root.join("tare");
+    for directory in DIRECTORIES.map(|name| tare.join(name)) {
+        fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
+    }
+    let index = root.join("index.json");
+    if !index.exists() {
+        let new = tare.join("tmp/index");
+        fs::write(&new, EMPTY_INDEX).map_err(Error::io("write", &new))?;
+        File::open(&new).and_then(|file| file.sync_all()).map_err(Error::io("sync", &new))?;
+        fs::rename(&new, &index).map_err(Error::io("create", &index))?;
+    }
+    for name in ["gc.lock", "lock"] {
+        let path = tare.join(name);
+        let made = File::options().create(true).append(true).open(&path);
+        made.map_err(Error::io("create", &path))?;
+    }
+    temp::sync_parent(&tare.join("lock"))?;
+    handle.sync_all().map_err(Error::io("sync", root))
+}

@@ -1,0 +1,101 @@
+//! A file in the making: it has a name in `tare/tmp` until it is complete.
+//!
+//! Its writer holds a lock on it, so that gc can tell it from what a killed process left behind.
+//! Dropped before it is published, it is gone.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::FlockOperation;
+
+use crate::{Error, Store, lock};
+
+/// Tells the temporary files of one process apart.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// A file without its final name.
+#[derive(Debug)]
+pub(crate) struct Temp {
+    file: File,
+    path: PathBuf,
+    published: bool,
+}
+
+impl Store {
+    /// A new, empty, locked file in `tare/tmp`.
+    pub(crate) fn temp(&self) -> Result<Temp, Error> {
+        // gc must not see the file before it is locked.
+        let _names = self.lock_names()?;
+        let temp = Temp::create(&self.tare("tmp"))?;
+        lock::wait(&temp.file, FlockOperation::LockExclusive)
+            .map_err(Error::sys("lock", &temp.path))?;
+        Ok(temp)
+    }
+
+    /// Writes a small file under its final name: complete or not at all. With `durable` it is on
+    /// disk when this returns.
+    pub(crate) fn write_file(&self, path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
+        let _names = self.lock_names()?;
+        // No lock: gc cannot run between here and the rename.
+        let mut temp = Temp::create(&self.tare("tmp"))?;
+        temp.file.write_all(bytes).map_err(Error::io("write", path))?;
+        if durable {
+            temp.sync()?;
+        }
+        temp.publish(path)?;
+        if durable { sync_parent(path) } else { Ok(()) }
+    }
+}
+
+impl Temp {
+    fn create(directory: &Path) -> Result<Self, Error> {
+        loop {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let path = directory.join(format!("{}-{number}", std::process::id()));
+            match File::options().read(true).write(true).create_new(true).open(&path) {
+                Ok(file) => return Ok(Self { file, path, published: false }),
+                // Left by a process that had the same number, or made by one in another namespace.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::io("create", &path)(error)),
+            }
+        }
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until the content is on disk.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.file.sync_data().map_err(Error::io("write", &self.path))
+    }
+
+    /// Gives the file its final name, in place of what has it.
+    pub(crate) fn publish(mut self, path: &Path) -> Result<(), Error> {
+        std::fs::rename(&self.path, path).map_err(Error::io("create", path))?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if !self.published {
+            // What cannot be removed now is removed by gc.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Waits until the name of `path` is on disk.
+pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let synced = File::open(parent).and_then(|directory| directory.sync_all());
+    synced.map_err(Error::io("sync", parent))
+}
