@@ -111,19 +111,23 @@ impl Pattern {
     /// Whether the path or a directory above it matches.
     fn matches_or_above(&self, path: &[Unit]) -> bool {
         let mut states = States::new(&self.tokens);
-        for unit in path {
-            if *unit == SLASH && states.complete() {
+        for (at, unit) in path.iter().enumerate() {
+            states.take(*unit);
+            let component_ends = path.get(at + 1).is_none_or(|next| *next == SLASH);
+            if component_ends && states.complete() {
                 return true;
             }
-            states.take(*unit);
+            if states.dead() && !states.complete() {
+                return false;
+            }
         }
-        states.complete()
+        false
     }
 
     fn may_match_below(&self, directory: &[Unit]) -> bool {
         let mut states = States::new(&self.tokens);
         directory.iter().chain(&[SLASH]).for_each(|unit| states.take(*unit));
-        states.alive()
+        !states.dead()
     }
 }
 

@@ -4,7 +4,11 @@ use std::fmt;
 
 use crate::suggest::nearest;
 
-const KEYS: [&str; 18] = [
+mod values;
+
+use values::{boolean, bytes, invalid, kind, number, sharing, split_fields};
+
+const KEYS: [&str; 19] = [
     "type",
     "from",
     "source",
@@ -23,6 +27,7 @@ const KEYS: [&str; 18] = [
     "mode",
     "uid",
     "gid",
+    "env",
 ];
 const TYPES: [&str; 5] = ["bind", "cache", "tmpfs", "secret", "ssh"];
 const MODES: [&str; 3] = ["shared", "private", "locked"];
@@ -57,6 +62,8 @@ pub struct Mount {
     pub required: bool,
     /// `size` of a tmpfs in bytes.
     pub size: Option<u64>,
+    /// `env` of a secret: the variable that holds it. Without a target there is no file then.
+    pub env: Option<String>,
     /// `mode`: permission bits.
     pub mode: Option<u32>,
     /// `uid`
@@ -179,29 +186,6 @@ fn key_and_value(field: String) -> (String, Option<String>) {
     }
 }
 
-fn split_fields(text: &str) -> Result<Vec<String>, MountError> {
-    let wrong = || MountError::Quotes { text: text.to_owned() };
-    let mut fields = vec![String::new()];
-    let (mut quoted, mut chars) = (false, text.chars().peekable());
-    let mut closed = false;
-    while let Some(c) = chars.next() {
-        let field = fields.last_mut().ok_or_else(wrong)?;
-        match c {
-            '"' if quoted && chars.peek() == Some(&'"') => field.extend(chars.next()),
-            '"' if quoted => (quoted, closed) = (false, true),
-            '"' if field.is_empty() && !closed => quoted = true,
-            ',' if !quoted => {
-                fields.push(String::new());
-                closed = false;
-            }
-            '"' => return Err(wrong()),
-            _ if closed => return Err(wrong()),
-            c => field.push(c),
-        }
-    }
-    if quoted { Err(wrong()) } else { Ok(fields) }
-}
-
 /// What was given explicitly, which decides defaults and what is allowed.
 #[derive(Default)]
 struct Seen {
@@ -220,6 +204,7 @@ impl Seen {
             "source" | "src" => mount.source = text(),
             "target" | "dst" | "destination" => mount.target = text(),
             "id" => mount.id = text(),
+            "env" => mount.env = text(),
             "readonly" | "ro" => self.read_only = Some(boolean(key, value)?),
             "readwrite" | "rw" => self.read_only = Some(!boolean(key, value)?),
             "required" => (mount.required, self.required) = (boolean(key, value)?, true),
@@ -259,6 +244,7 @@ impl Seen {
         refuse(mount.size.is_some(), "size", &[Bind, Cache, Secret, Ssh])?;
         refuse(self.required, "required", &[Bind, Cache, Tmpfs])?;
         refuse(self.sharing, "sharing", &[Bind, Tmpfs, Secret, Ssh])?;
+        refuse(mount.env.is_some(), "env", &[Bind, Cache, Tmpfs, Ssh])?;
         refuse(mount.from.is_some(), "from", &[Secret])?;
         names(mount)
     }
@@ -278,67 +264,4 @@ fn names(mount: &Mount) -> Result<(), MountError> {
 fn unknown(key: &str) -> MountError {
     let suggestion = nearest(key, &KEYS).map(str::to_owned);
     MountError::UnknownKey { key: key.to_owned(), suggestion }
-}
-
-fn invalid(key: &str, value: &str) -> MountError {
-    MountError::Invalid { key: key.to_owned(), value: value.to_owned() }
-}
-
-fn unsupported(key: &str, value: &str, known: &[&str]) -> MountError {
-    let suggestion = nearest(value, known).map(str::to_owned);
-    MountError::Unsupported { key: key.to_owned(), value: value.to_owned(), suggestion }
-}
-
-fn kind(value: &str) -> Result<MountKind, MountError> {
-    match value.to_ascii_lowercase().as_str() {
-        "bind" => Ok(MountKind::Bind),
-        "cache" => Ok(MountKind::Cache),
-        "tmpfs" => Ok(MountKind::Tmpfs),
-        "secret" => Ok(MountKind::Secret),
-        "ssh" => Ok(MountKind::Ssh),
-        _ => Err(unsupported("type", value, &TYPES)),
-    }
-}
-
-fn sharing(value: &str) -> Result<Sharing, MountError> {
-    match value.to_ascii_lowercase().as_str() {
-        "shared" => Ok(Sharing::Shared),
-        "private" => Ok(Sharing::Private),
-        "locked" => Ok(Sharing::Locked),
-        _ => Err(unsupported("sharing", value, &MODES)),
-    }
-}
-
-/// Booleans as Go's `strconv.ParseBool` takes them.
-fn boolean(key: &str, value: &str) -> Result<bool, MountError> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(invalid(key, value)),
-    }
-}
-
-fn number(key: &str, value: &str, base: u32) -> Result<u32, MountError> {
-    let digits = !value.is_empty() && value.chars().all(|c| c.is_digit(base));
-    let number = u32::from_str_radix(value, base).ok().filter(|_| digits);
-    number.ok_or_else(|| invalid(key, value))
-}
-
-/// A size with a binary unit as docker writes it: `64m`, `1.5 GiB`, `1024`.
-fn bytes(text: &str) -> Option<u64> {
-    let text = text.trim().to_ascii_lowercase();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let power = match unit.trim_start() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 1,
-        "m" | "mb" | "mib" => 2,
-        "g" | "gb" | "gib" => 3,
-        "t" | "tb" | "tib" => 4,
-        "p" | "pb" | "pib" => 5,
-        _ => return None,
-    };
-    let value: f64 = number.parse().ok()?;
-    let value = value * 1024_f64.powi(power);
-    (value < 9.2e18).then_some(value as u64)
 }

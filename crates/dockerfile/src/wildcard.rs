@@ -81,57 +81,113 @@ fn member(c: char, chars: &mut impl Iterator<Item = char>) -> Option<Unit> {
     }
 }
 
-/// The states that a list of tokens is in after some units.
+/// The states that a list of tokens is in after some units. State n means that the first n tokens
+/// are matched.
 #[derive(Clone, Debug)]
 pub(crate) struct States<'a> {
     tokens: &'a [Token],
-    on: Vec<bool>,
+    on: Bits,
 }
 
 impl<'a> States<'a> {
     pub(crate) fn new(tokens: &'a [Token]) -> Self {
-        let mut states = Self { tokens, on: vec![false; tokens.len() + 1] };
+        let mut states = Self { tokens, on: Bits::new(tokens.len() + 1) };
         states.enter(0);
         states
     }
 
     /// Switches a state on, and those that follow tokens which may match nothing.
     fn enter(&mut self, mut at: usize) {
-        self.on[at] = true;
+        self.on.set(at);
         while matches!(self.tokens.get(at), Some(Token::Star | Token::Deep | Token::Rest)) {
             at += 1;
-            self.on[at] = true;
+            self.on.set(at);
         }
     }
 
     pub(crate) fn take(&mut self, unit: Unit) {
-        let before = std::mem::replace(&mut self.on, vec![false; self.tokens.len() + 1]);
-        let tokens = self.tokens;
-        for (at, token) in tokens.iter().enumerate().filter(|(at, _)| before[*at]) {
-            match token {
-                Token::Unit(wanted) if *wanted == unit => self.enter(at + 1),
-                Token::Any if unit != SLASH => self.enter(at + 1),
-                Token::Class(class) if class.matches(unit) => self.enter(at + 1),
-                Token::Star if unit != SLASH => self.enter(at),
-                Token::Rest => self.enter(at),
-                Token::Deep => {
-                    self.on[at] = true;
-                    if unit == SLASH {
-                        self.enter(at + 1);
-                    }
+        let before = self.on.take();
+        before.each(|at| self.step(at, unit));
+    }
+
+    /// Where `unit` leads from the state `at`.
+    fn step(&mut self, at: usize, unit: Unit) {
+        match self.tokens.get(at) {
+            Some(Token::Unit(wanted)) if *wanted == unit => self.enter(at + 1),
+            Some(Token::Any) if unit != SLASH => self.enter(at + 1),
+            Some(Token::Class(class)) if class.matches(unit) => self.enter(at + 1),
+            Some(Token::Star) if unit != SLASH => self.enter(at),
+            Some(Token::Rest) => self.enter(at),
+            Some(Token::Deep) => {
+                self.on.set(at);
+                if unit == SLASH {
+                    self.enter(at + 1);
                 }
-                _ => {}
             }
+            _ => {}
         }
     }
 
     /// Whether all tokens are matched.
     pub(crate) fn complete(&self) -> bool {
-        self.on[self.tokens.len()]
+        self.on.has(self.tokens.len())
     }
 
-    /// Whether at least one more unit could be taken on the way to a match.
-    pub(crate) fn alive(&self) -> bool {
-        self.on[..self.tokens.len()].contains(&true)
+    /// Whether no more units can lead to a match.
+    pub(crate) fn dead(&self) -> bool {
+        self.on.none_below(self.tokens.len())
+    }
+}
+
+/// A set of small numbers. A walk over a large context makes millions of them, so that one word,
+/// without allocation, must do for patterns of usual length.
+#[derive(Clone, Debug)]
+struct Bits {
+    first: u64,
+    /// The numbers from 64 on.
+    more: Vec<u64>,
+}
+
+impl Bits {
+    fn new(size: usize) -> Self {
+        Self { first: 0, more: vec![0; size.saturating_sub(1) / 64] }
+    }
+
+    fn set(&mut self, at: usize) {
+        match at.checked_sub(64) {
+            None => self.first |= 1 << at,
+            Some(rest) => self.more[rest / 64] |= 1 << (rest % 64),
+        }
+    }
+
+    fn has(&self, at: usize) -> bool {
+        match at.checked_sub(64) {
+            None => self.first >> at & 1 == 1,
+            Some(rest) => self.more[rest / 64] >> (rest % 64) & 1 == 1,
+        }
+    }
+
+    /// Whether it holds no number below `end`, which is its largest possible one.
+    fn none_below(&self, end: usize) -> bool {
+        let count: u32 =
+            self.first.count_ones() + self.more.iter().map(|word| word.count_ones()).sum::<u32>();
+        count == u32::from(self.has(end))
+    }
+
+    /// Empties it into another.
+    fn take(&mut self) -> Self {
+        let more = self.more.iter_mut().map(std::mem::take).collect();
+        Self { first: std::mem::take(&mut self.first), more }
+    }
+
+    fn each(&self, mut visit: impl FnMut(usize)) {
+        let words = std::iter::once(&self.first).chain(&self.more);
+        for (index, word) in words.enumerate() {
+            let mut word = *word;
+            while word != 0 {
+                visit(index * 64 + word.trailing_zeros() as usize);
+                word &= word - 1;
+            }
+        }
     }
 }

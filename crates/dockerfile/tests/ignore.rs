@@ -137,3 +137,14 @@ fn many_wildcards_take_no_exponential_time() {
     let path = "a/".repeat(500) + "c";
     assert!(!patterns.matches(path.as_bytes()));
 }
+
+#[test]
+fn patterns_of_any_length_are_matched() {
+    for length in [1, 62, 63, 64, 65, 127, 128, 129, 500] {
+        let name = "x".repeat(length);
+        let patterns = IgnorePatterns::parse(format!("*/{name}").as_bytes()).unwrap();
+        assert!(patterns.matches(format!("a/{name}/b").as_bytes()), "{length}");
+        assert!(!patterns.matches(format!("a/{name}x").as_bytes()), "{length}");
+        assert!(!patterns.matches(format!("a/{}", &name[1..]).as_bytes()), "{length}");
+    }
+}

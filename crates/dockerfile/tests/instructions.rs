@@ -109,7 +109,7 @@ fn mounts(flags: &str) -> Vec<Mount> {
 fn mounts_are_typed_once_expanded() {
     let all = mounts(
         "--mount=type=cache,id=c-$A,target=/c,uid=$ID,gid=2,mode=0755,sharing=private,from=s,source=d \
-         --mount=target=/b,rw --mount=type=tmpfs,target=/t,size=1.5g --mount=type=secret,id=s,required \
+         --mount=target=/b,rw --mount=type=tmpfs,target=/t,size=1.5g --mount=type=secret,id=s,env=S,required \
          --mount=type=ssh,ro=false",
     );
     let [cache, bind, tmpfs, secret, ssh] = all.as_slice() else { panic!("{all:?}") };
@@ -120,6 +120,7 @@ fn mounts_are_typed_once_expanded() {
     assert_eq!((bind.kind, bind.read_only, cache.read_only), (MountKind::Bind, false, false));
     assert_eq!((tmpfs.size, tmpfs.read_only), (Some(3 << 29), false));
     assert_eq!((secret.required, secret.read_only, secret.target.clone()), (true, true, None));
+    assert_eq!(secret.env.as_deref(), Some("S"));
     assert_eq!((ssh.kind, ssh.read_only), (MountKind::Ssh, false));
     assert!(mounts("--mount=target=/b")[0].read_only);
 }
@@ -145,6 +146,7 @@ fn mounts_that_do_not_fit_are_refused() {
         "target=/x,ro=maybe",
         "type=cache,target=/x,uid=+1",
         "type=tmpfs,target=/x,size=-1",
+        "type=cache,target=/x,env=A",
     ] {
         let pairs = fields.split(',').map(|field| match field.split_once('=') {
             Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
