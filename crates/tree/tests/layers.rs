@@ -130,3 +130,90 @@ fn folding_refused() {
         assert!(error.cause.to_string().contains(want), "{layers:?}: {}", error.cause);
     }
 }
+
+#[test]
+fn differences() {
+    for (old, new, want) in [
+        ("f a 1", "f a 1", ""),
+        ("f a 1", "f a 2", "M /a"),
+        ("f a 1", "f b 1", "D /a, A /b"),
+        ("", "f a/b/c 1", "A /a, A /a/b, A /a/b/c"),
+        ("f a/b/c 1", "", "D /a"),
+        ("f a/b/c 1", "d a, f a/b/c 1", "M /a"),
+        ("d a, f a/b 1", "f a 1", "M /a"),
+        ("f a 1", "d a, f a/b 1", "M /a, A /a/b"),
+        ("l a b", "l a c", "M /a"),
+        ("l a b", "p a", "M /a"),
+        // Hard links: only names that change company are different.
+        ("f a 1, h b a", "f a 1, f b 1", "M /b"),
+        ("f a 1, f b 1", "f a 1, h b a", "M /b"),
+        ("f a 1, h b a", "f a 1, h b a, h c a", "A /c"),
+        ("f a 1, h b a, h c a", "f b 1, h c b", "D /a"),
+        ("f a 1, h b a, f c 1, h d c", "f a 1, h c a, f b 1, h d b", "M /b, M /c, M /d"),
+    ] {
+        let fold = |text| Tree::fold([&layer(text)]).unwrap();
+        let show = |change: tree::Change| {
+            let kind = match change.kind {
+                tree::ChangeKind::Added => 'A',
+                tree::ChangeKind::Modified => 'M',
+                tree::ChangeKind::Removed => 'D',
+            };
+            format!("{kind} {}", change.path)
+        };
+        let changes = fold(old).diff(&fold(new));
+        assert_eq!(
+            changes.into_iter().map(show).collect::<Vec<_>>().join(", "),
+            want,
+            "{old} / {new}"
+        );
+    }
+}
+
+#[test]
+fn what_a_hard_link_says_holds_for_its_file() {
+    let mut changeset = vec![entry("f a 1"), entry("h b a"), entry("l c a"), entry("h d c")];
+    changeset[1].metadata = Metadata { mode: 0o4711, uid: 7, ..Metadata::default() };
+    changeset[1].metadata.xattrs.insert(b"user.a".to_vec(), b"1".to_vec());
+    changeset[3].metadata.uid = 8;
+    let metadata = changeset[1].metadata.clone();
+    let tree = Tree::fold([&changeset.into()]).unwrap();
+    assert_eq!(tree.node(tree.lookup(&path("a")).unwrap()).metadata, metadata);
+    let link = &tree.node(tree.lookup(&path("c")).unwrap()).metadata;
+    assert_eq!((link.mode, link.uid), (0o777, 8), "a symbolic link has one mode only");
+}
+
+#[test]
+fn a_directory_keeps_its_last_metadata() {
+    let mut later = entry("d a");
+    later.metadata = Metadata { mode: 0o1777, gid: 5, ..Metadata::default() };
+    let mut root = entry("d /");
+    root.metadata.uid = 9;
+    let layers = [layer("d a, f a/b 1"), vec![later, root].into(), layer("f a/c 2")];
+    let tree = Tree::fold(&layers).unwrap();
+    let directory = &tree.node(tree.lookup(&path("a")).unwrap()).metadata;
+    assert_eq!((directory.mode, directory.gid), (0o1777, 5));
+    assert_eq!(tree.node(tree.root()).metadata.uid, 9);
+}
+
+#[test]
+fn links_cannot_make_endless_paths() {
+    // Each layer would double the depth: `l` leads to the bottom of what the last layer made.
+    let deep = "d/".repeat(1500);
+    let first = layer(&format!("f {deep}f 1, l l {deep}"));
+    let second = layer(&format!("f l/{deep}f 2"));
+    let error = Tree::fold([&first, &second]).unwrap_err();
+    assert_eq!((error.layer, error.cause), (1, tree::FoldCause::TooLong));
+    let long = layer(&format!("d {}, l l {}", "n/".repeat(2000), "n/".repeat(2000)));
+    let error = Tree::fold([&long, &layer(&format!("f l/{} 1", "x".repeat(200)))]).unwrap_err();
+    assert_eq!(error.cause, tree::FoldCause::TooLong);
+}
+
+#[test]
+fn nodes_are_used_again() {
+    let mut tree = Tree::new();
+    for _ in 0..100 {
+        tree.apply(0, &layer("d a, f a/b 1, f a/c 2, h a/d a/c")).unwrap();
+        tree.apply(1, &layer("w a")).unwrap();
+    }
+    assert_eq!((tree.len(), tree.slots()), (1, 4));
+}

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use support::{entries, members, trees, view, write};
+use support::{entries, members, related_trees, trees, view, write};
 use tree::{ChangeKind, Changeset, Entry, EntryKind, LayerPath, Metadata, NodeId, Tree};
 
 /// Tries `bytes` in all ways that take bytes from outside; only panics count.
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn a_difference_leads_from_one_tree_to_the_other(old in trees(), new in trees()) {
+    fn a_difference_leads_from_one_tree_to_the_other((old, new) in related_trees()) {
         let changeset = changeset_between(&old, &new);
         let mut made = old.clone();
         made.apply(1, &changeset).unwrap();

@@ -125,20 +125,35 @@ pub(crate) fn write(members: &[Member]) -> Result<(Vec<u8>, Changeset), WriteErr
     writer.finish()
 }
 
-/// A tree of those of some random entries that fit; files have some of a few places as content.
-pub(crate) fn trees() -> impl Strategy<Value = Tree> {
-    vec((entries(), 0..4_u64), 0..25).prop_map(|entries| {
-        let mut tree = Tree::new();
-        for (mut entry, place) in entries {
-            if let EntryKind::File(content) = &mut entry.kind {
-                *content = FileContent::plain(place, 512 * place);
-            }
-            let mut next = tree.clone();
-            if next.apply(0, &vec![entry].into()).is_ok() {
-                tree = next;
-            }
+/// Puts those of some random entries into `tree` that fit. There are few contents and few kinds of
+/// metadata, so that trees have much in common.
+fn grow(mut tree: Tree, entries: Vec<(Entry, u64)>) -> Tree {
+    for (mut entry, place) in entries {
+        if let EntryKind::File(content) = &mut entry.kind {
+            *content = FileContent::plain(place / 2, 512 * place);
         }
-        tree
+        entry.metadata = Metadata { mode: 0o700 + place as u16 / 3, ..Metadata::default() };
+        let mut next = tree.clone();
+        if next.apply(0, &vec![entry].into()).is_ok() {
+            tree = next;
+        }
+    }
+    tree
+}
+
+fn seeds() -> impl Strategy<Value = Vec<(Entry, u64)>> {
+    vec((entries(), 0..4_u64), 0..25)
+}
+
+pub(crate) fn trees() -> impl Strategy<Value = Tree> {
+    seeds().prop_map(|seeds| grow(Tree::new(), seeds))
+}
+
+/// Two trees that share a past.
+pub(crate) fn related_trees() -> impl Strategy<Value = (Tree, Tree)> {
+    (seeds(), seeds(), seeds()).prop_map(|(past, left, right)| {
+        let past = grow(Tree::new(), past);
+        (grow(past.clone(), left), grow(past, right))
     })
 }
 
