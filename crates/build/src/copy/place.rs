@@ -1,0 +1,166 @@
+//! Where in the image each item of a copy goes.
+
+use std::collections::BTreeMap;
+
+use tree::{LayerPath, Metadata, NodeKind, Timestamp, Tree};
+
+use super::Piece;
+use crate::Error;
+use crate::plan::Chmod;
+use crate::source::{Item, ItemKind};
+
+/// What a copy puts at a path: an item, and which piece it comes from.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    /// As in the source, with the metadata that it shall have. Hard links name paths in the image.
+    pub(crate) item: Item,
+    /// The index of its archive, for items that come out of one.
+    pub(crate) archive: Option<usize>,
+}
+
+/// Where to, and how.
+pub(crate) struct Target<'a> {
+    /// The image so far.
+    pub(crate) tree: &'a Tree,
+    /// Absolute; a trailing slash makes it a directory.
+    pub(crate) destination: &'a str,
+    /// Owner and group of everything that is copied; as in the source without.
+    pub(crate) owner: Option<(u32, u32)>,
+    /// Mode of everything that is copied; as in the source without.
+    pub(crate) mode: Option<&'a Chmod>,
+    /// The time of directories that are made on the way.
+    pub(crate) time: Timestamp,
+}
+
+/// Puts the pieces, in order, at their places: a map that is sorted as a layer is.
+pub(crate) fn place(
+    pieces: Vec<(Piece, Option<usize>)>,
+    target: &Target<'_>,
+) -> Result<BTreeMap<LayerPath, Placed>, Error> {
+    let mut layout = Layout { target, placed: BTreeMap::new() };
+    for (piece, archive) in pieces {
+        layout.piece(piece, archive)?;
+    }
+    Ok(layout.placed)
+}
+
+/// What is at a path, without following links.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum There {
+    Nothing,
+    Directory,
+    Other,
+}
+
+struct Layout<'a> {
+    target: &'a Target<'a>,
+    placed: BTreeMap<LayerPath, Placed>,
+}
+
+impl Layout<'_> {
+    fn piece(&mut self, piece: Piece, archive: Option<usize>) -> Result<(), Error> {
+        let destination = self.target.destination;
+        let wants_directory = destination.ends_with('/') || piece.directory;
+        let mut top = self.resolve(destination)?;
+        match self.there(&top) {
+            There::Nothing if wants_directory => self.make_directories(&top)?,
+            There::Other if wants_directory => {
+                let what = if piece.directory { "a directory" } else { "into" };
+                return Err(Error::Replaces { what, there: "the file", path: top });
+            }
+            _ => {}
+        }
+        if !piece.directory && self.there(&top) == There::Directory {
+            top = top.join(&piece.name).map_err(|error| Error::path(&top, error))?;
+        }
+        if let Some(parent) = top.parent() {
+            self.make_directories(&parent)?;
+        }
+        for item in piece.items {
+            if !(piece.directory && item.path.is_root()) {
+                self.item(&top, item, archive)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows links of the image and of what this copy has put there.
+    fn resolve(&self, path: &str) -> Result<LayerPath, Error> {
+        self.target
+            .tree
+            .resolve_path(path.as_bytes())
+            .map_err(|source| Error::Destination { path: path.to_owned(), source })
+    }
+
+    fn there(&self, path: &LayerPath) -> There {
+        if let Some(placed) = self.placed.get(path) {
+            let directory = matches!(placed.item.kind, ItemKind::Directory);
+            return if directory { There::Directory } else { There::Other };
+        }
+        match self.target.tree.lookup(path).map(|node| &self.target.tree.node(node).kind) {
+            None => There::Nothing,
+            Some(NodeKind::Directory(_)) => There::Directory,
+            Some(_) => There::Other,
+        }
+    }
+
+    /// The directory and its parents, as far as they are missing.
+    fn make_directories(&mut self, path: &LayerPath) -> Result<(), Error> {
+        match self.there(path) {
+            There::Directory => return Ok(()),
+            There::Other => {
+                let there = "the file";
+                return Err(Error::Replaces { what: "a directory", there, path: path.clone() });
+            }
+            There::Nothing => {}
+        }
+        if let Some(parent) = path.parent() {
+            self.make_directories(&parent)?;
+        }
+        let (uid, gid) = self.target.owner.unwrap_or((0, 0));
+        let time = self.target.time;
+        let metadata = Metadata { mode: 0o755, uid, gid, mtime: time, ..Metadata::default() };
+        let item = Item { path: path.clone(), metadata, kind: ItemKind::Directory };
+        self.placed.insert(path.clone(), Placed { item, archive: None });
+        Ok(())
+    }
+
+    fn item(&mut self, top: &LayerPath, item: Item, archive: Option<usize>) -> Result<(), Error> {
+        let join =
+            |path: &LayerPath| top.join(path.as_bytes()).map_err(|error| Error::path(path, error));
+        let path = join(&item.path)?;
+        let directory = matches!(item.kind, ItemKind::Directory);
+        match (directory, self.there(&path)) {
+            (true, There::Other) if archive.is_none() => {
+                return Err(Error::Replaces { what: "a directory", there: "the file", path });
+            }
+            (false, There::Directory) => {
+                return Err(Error::Replaces { what: "a file", there: "the directory", path });
+            }
+            _ => {}
+        }
+        let kind = match item.kind {
+            ItemKind::HardLink(to) => ItemKind::HardLink(join(&to)?),
+            kind => kind,
+        };
+        let metadata = match archive {
+            Some(_) => item.metadata,
+            None => self.metadata(item.metadata, &kind),
+        };
+        let item = Item { path: path.clone(), metadata, kind };
+        self.placed.insert(path, Placed { item, archive });
+        Ok(())
+    }
+
+    fn metadata(&self, mut metadata: Metadata, kind: &ItemKind) -> Metadata {
+        if let Some((uid, gid)) = self.target.owner {
+            (metadata.uid, metadata.gid) = (uid, gid);
+        }
+        if let (Some(Chmod::Octal(mode)), false) =
+            (self.target.mode, matches!(kind, ItemKind::Symlink(_)))
+        {
+            metadata.mode = *mode;
+        }
+        metadata
+    }
+}

@@ -1,0 +1,231 @@
+//! Why a build failed.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use dockerfile::{Lines, ParseError, Source};
+use tree::LayerPath;
+
+/// Why a build failed. The chain of sources ends in the cause.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The Dockerfile is wrong; shown with its place.
+    #[error(transparent)]
+    Dockerfile(#[from] ParseError),
+    /// An instruction failed.
+    #[error("{file}:{}: {instruction}", lines.start)]
+    Instruction {
+        /// The Dockerfile's name.
+        file: String,
+        /// Where the instruction stands.
+        lines: Lines,
+        /// The lines around it, numbered.
+        excerpt: String,
+        /// The instruction, variables expanded.
+        instruction: String,
+        /// Why it failed.
+        source: Box<Error>,
+    },
+    /// `--target` names no stage.
+    #[error("the Dockerfile has no stage {target:?}")]
+    NoTarget {
+        /// What was asked for.
+        target: String,
+        /// What there is.
+        stages: Vec<String>,
+    },
+    /// An image is not in the store and could not be pulled.
+    #[error("image {name} is not in the store")]
+    NoImage {
+        /// The image's name.
+        name: String,
+        /// What the program that pulls said, if it was tried.
+        pull: Option<String>,
+    },
+    /// An image has no variant for the platform.
+    #[error("image {name} is for {found}, not for {wanted}")]
+    WrongPlatform {
+        /// The image's name.
+        name: String,
+        /// What it is for.
+        found: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// A `RUN` for a machine that this one is not.
+    #[error("cannot run programs for {platform} on this machine")]
+    ForeignPlatform {
+        /// The stage's platform.
+        platform: String,
+    },
+    /// A source of `COPY` or `ADD` is not there.
+    #[error("{path} is not in {place}")]
+    MissingSource {
+        /// What the instruction names.
+        path: String,
+        /// `the build context /src`, `stage builder`, …
+        place: String,
+        /// What may help.
+        hint: Option<String>,
+    },
+    /// A path leads out of the context.
+    #[error("{path} leads out of the build context {context:?}")]
+    Outside {
+        /// What the instruction names.
+        path: String,
+        /// The context.
+        context: PathBuf,
+    },
+    /// A copy would put a file where a directory is, or the other way round.
+    #[error("cannot copy {what} over {there} {path}")]
+    Replaces {
+        /// `a file`, `a directory`.
+        what: &'static str,
+        /// What is there.
+        there: &'static str,
+        /// Where, in the image.
+        path: LayerPath,
+    },
+    /// A path of the image leads nowhere.
+    #[error("cannot find the place of {path} in the image")]
+    Destination {
+        /// The path.
+        path: String,
+        /// Why.
+        source: tree::ResolveError,
+    },
+    /// A name of a user or group is not in the image.
+    #[error("cannot tell who {owner:?} is")]
+    Owner {
+        /// `user[:group]`
+        owner: String,
+        /// Why.
+        source: image::UserError,
+    },
+    /// The command of a `RUN` ended with another code than 0.
+    #[error("the command ended with exit code {code}")]
+    ExitCode {
+        /// The code; 128 and the signal's number where a signal ended it.
+        code: i32,
+        /// The last lines that it wrote.
+        output: String,
+    },
+    /// The runtime program could not be started.
+    #[error("cannot start the runtime {program:?}")]
+    Runtime {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The user, or a failure of another stage, ended the build.
+    #[error("interrupted")]
+    Interrupted,
+    /// The context is not one.
+    #[error("cannot use {0:?} as build context: it is neither a directory nor -")]
+    Context(PathBuf),
+    /// There is no Dockerfile.
+    #[error("there is no {name} in {place}")]
+    NoDockerfile {
+        /// Its name.
+        name: String,
+        /// Where it should be.
+        place: String,
+    },
+    /// `.dockerignore` has a malformed pattern.
+    #[error("{file} is malformed")]
+    Ignore {
+        /// The file.
+        file: String,
+        /// Why.
+        source: dockerfile::IgnoreError,
+    },
+    /// An archive cannot be read.
+    #[error("{name:?} is not an archive that can be unpacked")]
+    Archive {
+        /// The archive.
+        name: PathBuf,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A system call failed on a path.
+    #[error("cannot {verb} {path:?}")]
+    Io {
+        /// What was being done.
+        verb: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A path that no file can have.
+    #[error("{path} holds a name that no image can hold")]
+    Path {
+        /// Where.
+        path: LayerPath,
+        /// Why.
+        source: tree::PathError,
+    },
+    /// A layer could not be written.
+    #[error("cannot write the layer")]
+    Layer(#[from] tree::WriteError),
+    /// Layers do not fit together.
+    #[error("cannot put the layers together")]
+    Fold(#[from] tree::FoldError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A root file system could not be had.
+    #[error(transparent)]
+    Rootfs(#[from] rootfs::Error),
+    /// The command's configuration is wrong.
+    #[error("cannot configure the container")]
+    Spec(#[from] image::Error),
+    /// A defect of the builder.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl Error {
+    pub(crate) fn io(
+        verb: &'static str,
+        path: impl AsRef<Path>,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        Self::Io { verb, path: path.as_ref().to_owned(), source: source.into() }
+    }
+
+    pub(crate) fn internal(what: &'static str) -> Self {
+        Self::Internal(what)
+    }
+
+    pub(crate) fn outside(path: &LayerPath, context: &Path) -> Self {
+        Self::Outside { path: path.to_string(), context: context.to_owned() }
+    }
+
+    pub(crate) fn path(path: &LayerPath, source: tree::PathError) -> Self {
+        Self::Path { path: path.clone(), source }
+    }
+
+    pub(crate) fn archive(
+        name: &Path,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Archive { name: name.to_owned(), source: source.into() }
+    }
+
+    /// The same error with the instruction that it is about, unless it has a place already.
+    pub(crate) fn at(source: &Source, lines: Lines, instruction: String, error: Self) -> Self {
+        if matches!(error, Self::Dockerfile(_) | Self::Instruction { .. } | Self::Interrupted) {
+            return error;
+        }
+        Self::Instruction {
+            file: source.name().to_owned(),
+            lines,
+            excerpt: source.excerpt(lines),
+            instruction,
+            source: Box::new(error),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The images that a Dockerfile names: found in the store, or pulled into it by the program that can.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use image::ImageConfig;
+use store::Store;
+
+use crate::plan::{Bases, Request};
+use crate::record::LayerRef;
+use crate::solve::{Image, Snapshot};
+use crate::{Error, Event, Progress, StepId};
+
+/// How many events before the steps' own are about images.
+const PULL: StepId = StepId(usize::MAX);
+
+/// Looks images up for the plan, and keeps them for the steps.
+pub(crate) struct Images<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) puller: &'a Path,
+    pub(crate) always_pull: bool,
+    pub(crate) progress: &'a dyn Progress,
+    /// In the order in which they were asked for: that of the plan.
+    pub(crate) found: Vec<Image>,
+    /// The manifests, to be kept while the build runs.
+    pub(crate) manifests: Vec<image::Digest>,
+}
+
+impl Bases for Images<'_> {
+    fn config(&mut self, request: &Request) -> Result<ImageConfig, Error> {
+        let pulled = if self.always_pull { Some(self.pull(request)) } else { None };
+        let mut descriptor = self.store.resolve(&request.name)?;
+        let mut said = pulled.and_then(Result::err);
+        if descriptor.is_none() && !self.always_pull {
+            said = self.pull(request).err();
+            descriptor = self.store.resolve(&request.name)?;
+        }
+        // Asked to pull, an old image will not do.
+        let missing = || Error::NoImage { name: request.name.clone(), pull: said.clone() };
+        if self.always_pull && said.is_some() {
+            return Err(missing());
+        }
+        let (_, descriptor) = descriptor.ok_or_else(missing)?;
+        let image = self.store.image(&descriptor, &request.platform)?;
+        self.manifests.push(image.digest()?);
+        let layers = image.layers().into_iter();
+        let layers = layers.map(|(descriptor, diff_id)| LayerRef { descriptor, diff_id }).collect();
+        self.found.push(Image {
+            snapshot: Mutex::new(Snapshot::image(layers)),
+            history: image.config.history.clone(),
+            created: image.config.created.clone(),
+        });
+        Ok(image.config)
+    }
+}
+
+impl Images<'_> {
+    /// Has the image pulled. The error is what the program said last.
+    fn pull(&self, request: &Request) -> Result<(), String> {
+        let name = format!("pull {}", request.name);
+        self.progress.event(PULL, Event::Started { name: &name });
+        let started = std::time::Instant::now();
+        let result = self.call(request);
+        let elapsed = started.elapsed();
+        let event =
+            if result.is_ok() { Event::Done { elapsed } } else { Event::Failed { elapsed } };
+        self.progress.event(PULL, event);
+        result
+    }
+
+    fn call(&self, request: &Request) -> Result<(), String> {
+        let output = Command::new(self.puller)
+            .arg("--store")
+            .arg(self.store.root())
+            .args(["pull", "--platform", &request.platform.to_string(), &request.name])
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("cannot start {}: {error}", self.puller.display()))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        Err(said.trim().to_owned())
+    }
+}

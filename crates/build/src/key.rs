@@ -1,0 +1,110 @@
+//! Cache keys: each is the SHA-256 of a definition, and all definitions stand in this file.
+//!
+//! A key says everything that a step's result depends on, and nothing else. Fields are written as
+//! *name length, name, value length, value* (lengths as 8 bytes, little endian), so that no two
+//! definitions have the same bytes. The first field names the kind of step and its version: whoever
+//! changes what a step does raises that number, and old records are never met again.
+//!
+//! ```text
+//! base image      chain ID of its layers                          (the configuration is in what follows)
+//! RUN             parent × arguments × environment × user × working directory × network × mounts
+//! COPY, ADD       parent × destination × owner × mode × flags × content of what is copied
+//! COPY --from     found first by the key of the stage it reads, which costs nothing to know;
+//!                 named by content like every COPY, so a stage rebuilt to the same bytes is a hit
+//! WORKDIR         parent × path × owner
+//! ```
+//!
+//! The content of a file is its path, type, mode, owner, extended attributes, size and bytes, or its
+//! link target. Its times are not.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+/// A cache key. Displays as 64 hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key([u8; 32]);
+
+impl Key {
+    /// The key's bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({self})")
+    }
+}
+
+/// A definition that is being written.
+#[derive(Clone)]
+pub struct Definition(Sha256);
+
+impl Definition {
+    /// Starts the definition of a step of this kind.
+    pub fn new(kind: &str) -> Self {
+        Self(Sha256::new()).field("kind", kind)
+    }
+
+    /// Adds a field.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.add(name, value.as_ref());
+        self
+    }
+
+    /// Adds a field of several values; their number is part of it.
+    #[must_use]
+    pub fn list<T: AsRef<[u8]>>(mut self, name: &str, values: impl IntoIterator<Item = T>) -> Self {
+        let mut count = 0_u64;
+        for value in values {
+            self.add(name, value.as_ref());
+            count += 1;
+        }
+        self.field(name, count.to_le_bytes())
+    }
+
+    /// Adds a field in place.
+    pub fn add(&mut self, name: &str, value: &[u8]) {
+        for bytes in [name.as_bytes(), value] {
+            self.0.update((bytes.len() as u64).to_le_bytes());
+            self.0.update(bytes);
+        }
+    }
+
+    /// The key of the definition.
+    pub fn key(self) -> Key {
+        Key(self.0.finalize().into())
+    }
+}
+
+impl serde::Serialize for Key {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Key {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        parse(&text).ok_or_else(|| serde::de::Error::custom("a key is 64 hex digits"))
+    }
+}
+
+fn parse(text: &str) -> Option<Key> {
+    let mut key = [0; 32];
+    let digits = text.as_bytes();
+    (digits.len() == 64 && text.is_ascii()).then_some(())?;
+    for (byte, pair) in key.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(Key(key))
+}

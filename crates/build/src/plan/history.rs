@@ -1,0 +1,148 @@
+//! Instructions as an image's history has them: the texts that BuildKit writes.
+
+use image::Healthcheck;
+
+use super::Copy;
+use super::scope::Environment;
+
+/// What is known of an `ARG` that is in scope: its name, and the value at its declaration.
+pub(super) type Declared = (String, Option<String>);
+
+/// `RUN |1 VERSION=3 /bin/sh -c make # buildkit`
+pub(super) fn run(args: &[String], declared: &[Declared], environment: &Environment) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for (name, value) in declared {
+        if seen.contains(&name.as_str()) {
+            continue;
+        }
+        seen.push(name);
+        let value = environment.get(name).or(value.as_deref()).unwrap_or_default();
+        words.push(format!("{name}={value}"));
+    }
+    if !words.is_empty() {
+        words.insert(0, format!("|{}", words.len()));
+    }
+    words.extend(args.iter().cloned());
+    format!("RUN {} # buildkit", words.join(" "))
+}
+
+/// `COPY --chown=app a.py b.py /app/ # buildkit`
+pub(super) fn copy(copy: &Copy, destination: &str, chmod: Option<&str>) -> String {
+    let mut text = String::from(if copy.unpack { "ADD" } else { "COPY" });
+    if copy.parents {
+        text += " --parents";
+    }
+    if let Some(owner) = &copy.chown {
+        text += &format!(" --chown={owner}");
+    }
+    if let Some(mode) = chmod {
+        text += &format!(" --chmod={mode}");
+    }
+    copy.sources.iter().for_each(|source| text += &format!(" {source}"));
+    copy.inline.iter().for_each(|(name, _)| text += &format!(" <<{name}"));
+    format!("{text} {destination} # buildkit")
+}
+
+/// `ENV A=1 B=2`, as for `LABEL`.
+pub(super) fn pairs<'a>(name: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    pairs.fold(name.to_owned(), |text, (key, value)| format!("{text} {key}={value}"))
+}
+
+/// `CMD ["a" "b"]`, as for `ENTRYPOINT`.
+pub(super) fn quoted(name: &str, words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| go_quoted(word)).collect();
+    format!("{name} [{}]", words.join(" "))
+}
+
+/// `EXPOSE [80/tcp 443/tcp]`, as for `VOLUME` and `SHELL`.
+pub(super) fn bare(name: &str, words: &[String]) -> String {
+    format!("{name} [{}]", words.join(" "))
+}
+
+/// `HEALTHCHECK {Test:[CMD-SHELL true] Interval:30s …}`
+pub(super) fn healthcheck(check: &Healthcheck) -> String {
+    format!(
+        "HEALTHCHECK {{Test:[{}] Interval:{} Timeout:{} StartPeriod:{} StartInterval:{} Retries:{}}}",
+        check.test.join(" "),
+        go_duration(check.interval),
+        go_duration(check.timeout),
+        go_duration(check.start_period),
+        go_duration(check.start_interval),
+        check.retries,
+    )
+}
+
+/// A string as Go's `%q` has it.
+fn go_quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' => quoted += "\\\"",
+            '\\' => quoted += "\\\\",
+            '\n' => quoted += "\\n",
+            '\t' => quoted += "\\t",
+            '\r' => quoted += "\\r",
+            c if c.is_ascii_control() => quoted += &format!("\\x{:02x}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+/// A duration as Go prints it: `1m30s`, `500ms`, `0s`.
+fn go_duration(nanoseconds: i64) -> String {
+    let trimmed = |value: f64, unit: &str| format!("{value}{unit}");
+    let seconds = nanoseconds as f64 / 1e9;
+    match nanoseconds {
+        0 => "0s".to_owned(),
+        1..1_000 => format!("{nanoseconds}ns"),
+        1_000..1_000_000 => trimmed(nanoseconds as f64 / 1e3, "µs"),
+        1_000_000..1_000_000_000 => trimmed(nanoseconds as f64 / 1e6, "ms"),
+        1_000_000_000..60_000_000_000 => trimmed(seconds, "s"),
+        _ => {
+            let minutes = nanoseconds / 60_000_000_000;
+            let rest = trimmed((nanoseconds % 60_000_000_000) as f64 / 1e9, "s");
+            match minutes / 60 {
+                0 => format!("{minutes}m{rest}"),
+                hours => format!("{hours}h{}m{rest}", minutes % 60),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(words: &[&str]) -> Vec<String> {
+        words.iter().map(|&word| word.to_owned()).collect()
+    }
+
+    #[test]
+    fn texts() {
+        let environment = Environment::from_list(&list(&["A=2", "C=3"]));
+        let declared = [("A".to_owned(), Some("1".to_owned())), ("B".to_owned(), None)];
+        let args = list(&["/bin/sh", "-c", "echo $A"]);
+        assert_eq!(
+            run(&args, &declared, &environment),
+            "RUN |2 A=2 B= /bin/sh -c echo $A # buildkit"
+        );
+        assert_eq!(run(&args, &[], &environment), "RUN /bin/sh -c echo $A # buildkit");
+        assert_eq!(quoted("CMD", &list(&["a", "b\"c\n"])), "CMD [\"a\" \"b\\\"c\\n\"]");
+        assert_eq!(bare("EXPOSE", &list(&["80/tcp", "9/udp"])), "EXPOSE [80/tcp 9/udp]");
+    }
+
+    #[test]
+    fn durations() {
+        for (nanoseconds, want) in [
+            (0, "0s"),
+            (500_000_000, "500ms"),
+            (1_500_000_000, "1.5s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+        ] {
+            assert_eq!(go_duration(nanoseconds), want);
+        }
+    }
+}

@@ -1,0 +1,385 @@
+//! One instruction to a step and a change of the configuration.
+
+use dockerfile::{
+    Arg, Command, CommandLine, Dockerfile, Expander, HealthTest, Instruction, Kind, Lines, Pair,
+};
+use image::{Healthcheck, ImageConfig};
+
+use super::history::{self, Declared};
+use super::scope::{self, Environment};
+use super::stages::{End, Planner, expand};
+use super::{Chmod, Copy, From, Network, Operation, Run, Step};
+use crate::Error;
+
+mod mounts;
+mod paths;
+
+use paths::{absolute, destination};
+
+/// The instructions of one stage on their way to steps.
+pub(super) struct Lowering<'p, 'a> {
+    planner: &'p mut Planner<'a>,
+    /// The stage's index in the Dockerfile.
+    index: usize,
+    environment: Environment,
+    declared: Vec<Declared>,
+    config: ImageConfig,
+    platform: image::Platform,
+    /// Whether this stage has had a `CMD`, which an `ENTRYPOINT` then leaves alone.
+    has_cmd: bool,
+    steps: Vec<Step>,
+    needs: Vec<usize>,
+}
+
+impl<'p, 'a> Lowering<'p, 'a> {
+    pub(super) fn new(planner: &'p mut Planner<'a>, index: usize, start: End) -> Self {
+        let End { environment, declared, mut config, platform } = start;
+        config.config.on_build = Vec::new();
+        Self {
+            planner,
+            index,
+            environment,
+            declared,
+            config,
+            platform,
+            has_cmd: false,
+            steps: Vec::new(),
+            needs: Vec::new(),
+        }
+    }
+
+    pub(super) fn needs(&mut self, stage: usize) {
+        if !self.needs.contains(&stage) {
+            self.needs.push(stage);
+        }
+    }
+
+    pub(super) fn finish(self) -> (Vec<Step>, Vec<usize>, End) {
+        let Self { environment, declared, config, platform, .. } = self;
+        (self.steps, self.needs, End { environment, declared, config, platform })
+    }
+
+    pub(super) fn instruction(&mut self, written: &Instruction) -> Result<(), Error> {
+        if let Kind::Arg(args) = &written.kind {
+            let created_by = self.args(args)?;
+            self.push(written, Operation::Configure, created_by);
+            return Ok(());
+        }
+        let lines = written.lines;
+        let (operation, created_by) = match &self.expanded(written)? {
+            Kind::Run(run) => self.run(run, lines)?,
+            Kind::Copy(copy) => self.copy(copy, lines)?,
+            Kind::Add(add) => self.add(add, lines)?,
+            Kind::Workdir(path) => self.workdir(path),
+            kind => match self.configure(kind, lines)? {
+                Some(created_by) => (Operation::Configure, created_by),
+                None => return Ok(()),
+            },
+        };
+        self.push(written, operation, created_by);
+        Ok(())
+    }
+
+    fn push(&mut self, instruction: &Instruction, operation: Operation, created_by: String) {
+        let lookup = |name: &str| self.environment.get(name).map(str::to_owned);
+        let text = Expander::new(self.dockerfile().escape, &lookup).display(&instruction.summary());
+        self.steps.push(Step { operation, created_by, text, lines: instruction.lines });
+    }
+
+    fn dockerfile(&self) -> &'a Dockerfile {
+        self.planner.dockerfile
+    }
+
+    fn expanded(&self, instruction: &Instruction) -> Result<Kind, Error> {
+        let lookup = |name: &str| self.environment.get(name).map(str::to_owned);
+        let mut expander = Expander::new(self.dockerfile().escape, &lookup);
+        instruction.expanded(&mut expander).map_err(|error| self.error(instruction.lines, error))
+    }
+
+    fn error(&self, lines: Lines, message: impl std::fmt::Display) -> Error {
+        self.dockerfile().source.error(lines, message).into()
+    }
+
+    /// `ARG`: what was given to the build, else the default, else the global argument of that name.
+    fn args(&mut self, args: &[Arg]) -> Result<String, Error> {
+        let mut text = String::from("ARG");
+        for arg in args {
+            let given = self.planner.settings.build_args.get(&arg.name).cloned();
+            let value = match (given, &arg.default) {
+                (Some(given), _) => Some(given),
+                (None, Some(word)) => {
+                    Some(expand(self.dockerfile(), &self.environment, word, arg.lines)?)
+                }
+                (None, None) => self.planner.globals.get(&arg.name).map(str::to_owned),
+            };
+            text += &format!(" {}", arg.name);
+            if let Some(value) = &value {
+                text += &format!("={value}");
+                self.environment.set(&arg.name, value);
+            }
+            self.declared.push((arg.name.clone(), value));
+        }
+        Ok(text)
+    }
+
+    /// An instruction that only changes the configuration; its text for the history, if it has any.
+    fn configure(&mut self, kind: &Kind, lines: Lines) -> Result<Option<String>, Error> {
+        let text = match kind {
+            Kind::Env(pairs) => self.env(pairs),
+            Kind::Label(pairs) => self.label(pairs),
+            Kind::Expose(words) => self.expose(words, lines)?,
+            Kind::Volume(paths) => self.volume(paths, lines)?,
+            Kind::Cmd(line) => self.cmd(line),
+            Kind::Entrypoint(line) => self.entrypoint(line),
+            Kind::Healthcheck(check) => self.healthcheck(check),
+            Kind::User(user) => {
+                self.config.config.user.clone_from(user);
+                format!("USER {user}")
+            }
+            Kind::StopSignal(signal) => {
+                self.config.config.stop_signal.clone_from(signal);
+                format!("STOPSIGNAL {signal}")
+            }
+            Kind::Shell(words) => {
+                self.config.config.shell.clone_from(words);
+                history::bare("SHELL", words)
+            }
+            Kind::Maintainer(name) => {
+                self.config.author.clone_from(name);
+                format!("MAINTAINER {name}")
+            }
+            Kind::OnBuild(trigger) => {
+                self.config.config.on_build.push(trigger.expression.clone());
+                return Ok(None);
+            }
+            kind => return Err(self.error(lines, format!("{} is not supported yet", kind.name()))),
+        };
+        Ok(Some(text))
+    }
+
+    fn env(&mut self, pairs: &[Pair]) -> String {
+        let mut list = Environment::from_list(&self.config.config.env);
+        for pair in pairs {
+            self.environment.set(&pair.key, &pair.value);
+            list.set(&pair.key, &pair.value);
+        }
+        self.config.config.env = list.to_list();
+        history::pairs("ENV", pairs.iter().map(|pair| (&*pair.key, &*pair.value)))
+    }
+
+    fn label(&mut self, pairs: &[Pair]) -> String {
+        let labels = pairs.iter().map(|pair| (pair.key.clone(), pair.value.clone()));
+        self.config.config.labels.extend(labels);
+        history::pairs("LABEL", pairs.iter().map(|pair| (&*pair.key, &*pair.value)))
+    }
+
+    fn expose(&mut self, words: &[String], lines: Lines) -> Result<String, Error> {
+        let mut ports = Vec::new();
+        for word in words {
+            ports.extend(dockerfile::exposed_ports(word).map_err(|e| self.error(lines, e))?);
+        }
+        self.config.config.exposed_ports.extend(ports.iter().cloned());
+        Ok(history::bare("EXPOSE", &ports))
+    }
+
+    fn volume(&mut self, paths: &[String], lines: Lines) -> Result<String, Error> {
+        if paths.iter().any(String::is_empty) {
+            return Err(self.error(lines, "a volume's path is empty"));
+        }
+        self.config.config.volumes.extend(paths.iter().cloned());
+        Ok(history::bare("VOLUME", paths))
+    }
+
+    fn cmd(&mut self, line: &CommandLine) -> String {
+        let args = self.command_line(line);
+        let text = history::quoted("CMD", &args);
+        self.config.config.cmd = Some(args);
+        self.config.config.args_escaped = true;
+        self.has_cmd = true;
+        text
+    }
+
+    fn entrypoint(&mut self, line: &CommandLine) -> String {
+        let args = self.command_line(line);
+        let text = history::quoted("ENTRYPOINT", &args);
+        self.config.config.entrypoint = Some(args);
+        if !self.has_cmd {
+            self.config.config.cmd = None;
+        }
+        text
+    }
+
+    fn healthcheck(&mut self, check: &dockerfile::Healthcheck) -> String {
+        let nanoseconds = |duration: Option<std::time::Duration>| {
+            duration.map_or(0, |duration| i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
+        };
+        let test = match &check.test {
+            HealthTest::None => vec!["NONE".to_owned()],
+            HealthTest::Command(CommandLine::Shell(line)) => vec!["CMD-SHELL".into(), line.clone()],
+            HealthTest::Command(CommandLine::Exec(words)) => {
+                std::iter::once("CMD".to_owned()).chain(words.iter().cloned()).collect()
+            }
+        };
+        let healthcheck = Healthcheck {
+            test,
+            interval: nanoseconds(check.interval),
+            timeout: nanoseconds(check.timeout),
+            start_period: nanoseconds(check.start_period),
+            start_interval: nanoseconds(check.start_interval),
+            retries: check.retries.unwrap_or(0).into(),
+            ..Healthcheck::default()
+        };
+        let text = history::healthcheck(&healthcheck);
+        self.config.config.healthcheck = Some(healthcheck);
+        text
+    }
+
+    fn command_line(&self, line: &CommandLine) -> Vec<String> {
+        match line {
+            CommandLine::Shell(line) => self.with_shell(line),
+            CommandLine::Exec(words) => words.clone(),
+        }
+    }
+
+    fn with_shell(&self, line: &str) -> Vec<String> {
+        let shell = &self.config.config.shell;
+        let default = || vec!["/bin/sh".to_owned(), "-c".to_owned()];
+        let mut args = if shell.is_empty() { default() } else { shell.clone() };
+        args.push(line.to_owned());
+        args
+    }
+
+    fn workdir(&mut self, path: &str) -> (Operation, String) {
+        let path = absolute(&self.config.config.working_dir, path);
+        self.config.config.working_dir.clone_from(&path);
+        let created_by = format!("WORKDIR {path}");
+        if path == "/" {
+            return (Operation::Configure, created_by);
+        }
+        (Operation::Workdir { path, owner: self.config.config.user.clone() }, created_by)
+    }
+
+    fn run(&mut self, run: &dockerfile::Run, lines: Lines) -> Result<(Operation, String), Error> {
+        let (args, script) = match run.command() {
+            Command::Shell(line) => (self.with_shell(&line), None),
+            Command::Exec(words) => (words, None),
+            Command::Script { name, content } => {
+                (vec![format!("/dev/pipes/{name}")], Some((name, content)))
+            }
+        };
+        if args.is_empty() {
+            return Err(self.error(lines, "RUN needs a command"));
+        }
+        self.refuse_unsupported(run, lines)?;
+        let mounts = self.mounts(&run.mounts, lines)?;
+        let created_by = history::run(&args, &self.declared, &self.environment);
+        let operation = Operation::Run(Box::new(Run {
+            args,
+            script,
+            env: self.environment.to_list(),
+            proxies: scope::proxies(&self.planner.settings.build_args),
+            user: self.config.config.user.clone(),
+            working_dir: absolute(&self.config.config.working_dir, ""),
+            network: match run.network {
+                dockerfile::Network::None => Network::None,
+                dockerfile::Network::Host => Network::Host,
+                dockerfile::Network::Default => self.planner.settings.network,
+            },
+            mounts,
+        }));
+        Ok((operation, created_by))
+    }
+
+    fn refuse_unsupported(&self, run: &dockerfile::Run, lines: Lines) -> Result<(), Error> {
+        if run.security == dockerfile::Security::Insecure {
+            return Err(self.error(lines, "RUN --security=insecure is not supported yet"));
+        }
+        if let Some(device) = run.devices.first() {
+            let message = format!("RUN --device={device} is not supported yet");
+            return Err(self.error(lines, message));
+        }
+        Ok(())
+    }
+
+    fn copy(
+        &mut self,
+        copy: &dockerfile::Copy,
+        lines: Lines,
+    ) -> Result<(Operation, String), Error> {
+        let from = match &copy.from {
+            Some(name) => self.from(name, lines)?,
+            None => From::Context,
+        };
+        let step = Copy {
+            from,
+            sources: copy.sources.clone(),
+            inline: inline(&copy.inline),
+            destination: destination(&self.config.config.working_dir, &copy.destination),
+            chown: copy.chown.clone(),
+            chmod: self.chmod(copy.chmod.as_deref(), lines)?,
+            link: copy.link,
+            parents: copy.parents,
+            exclude: copy.exclude.clone(),
+            unpack: false,
+        };
+        let created_by = history::copy(&step, &copy.destination, copy.chmod.as_deref());
+        Ok((Operation::Copy(Box::new(step)), created_by))
+    }
+
+    fn add(&mut self, add: &dockerfile::Add, lines: Lines) -> Result<(Operation, String), Error> {
+        if let Some(remote) = add.sources.iter().find(|source| is_remote(source)) {
+            let message =
+                format!("ADD of {remote}: sources from the network are not supported yet");
+            return Err(self.error(lines, message));
+        }
+        if add.checksum.is_some() {
+            return Err(self.error(lines, "ADD --checksum is for sources from the network"));
+        }
+        let step = Copy {
+            from: From::Context,
+            sources: add.sources.clone(),
+            inline: inline(&add.inline),
+            destination: destination(&self.config.config.working_dir, &add.destination),
+            chown: add.chown.clone(),
+            chmod: self.chmod(add.chmod.as_deref(), lines)?,
+            link: add.link,
+            parents: false,
+            exclude: add.exclude.clone(),
+            unpack: true,
+        };
+        let created_by = history::copy(&step, &add.destination, add.chmod.as_deref());
+        let unpack = add.unpack.unwrap_or(true);
+        Ok((Operation::Copy(Box::new(Copy { unpack, ..step })), created_by))
+    }
+
+    fn from(&mut self, name: &str, lines: Lines) -> Result<From, Error> {
+        let from = self.planner.from(name, self.index, lines)?;
+        if let From::Stage(stage) = from {
+            self.needs(stage);
+        }
+        Ok(from)
+    }
+
+    fn chmod(&self, mode: Option<&str>, lines: Lines) -> Result<Option<Chmod>, Error> {
+        let Some(text) = mode else { return Ok(None) };
+        let octal = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        match u16::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o7777) {
+            Some(mode) => Ok(Some(Chmod::Octal(mode))),
+            None => {
+                let message =
+                    format!("--chmod={text}: an octal mode between 0 and 7777 is supported so far");
+                Err(self.error(lines, message))
+            }
+        }
+    }
+}
+
+fn inline(files: &[dockerfile::InlineFile]) -> Vec<(String, String)> {
+    files.iter().map(|file| (file.name.clone(), file.content.clone())).collect()
+}
+
+/// Whether `ADD` would fetch this source: by HTTP, or as a git repository.
+fn is_remote(source: &str) -> bool {
+    let schemes = ["http://", "https://", "git://", "ssh://", "git@"];
+    schemes.iter().any(|scheme| source.starts_with(scheme))
+}

@@ -1,0 +1,209 @@
+//! What there is to do: a Dockerfile and its arguments become steps. Pure.
+//!
+//! ```text
+//! Dockerfile ──stages──▶ those that the target needs, bases first
+//!            ──scope───▶ the environment of each instruction: ARG, ENV, platform arguments
+//!            ──lower───▶ steps (RUN, COPY, WORKDIR) and the image configuration they end in
+//! ```
+//!
+//! Only the configuration of base images comes from outside, through [`Bases`]. Everything else that
+//! a step needs is in its [`Operation`], with variables expanded: steps are run, and cached, without
+//! looking at the Dockerfile again.
+
+mod history;
+mod lower;
+mod scope;
+mod stages;
+
+use dockerfile::Lines;
+use image::{ImageConfig, Platform};
+
+pub use scope::BuildArgs;
+pub use stages::{Bases, Request, Settings, plan};
+
+/// The stages to build, each after those it needs. The last one is the target.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The stages.
+    pub stages: Vec<Stage>,
+    /// The images that stages start from or copy from, each once.
+    pub images: Vec<Request>,
+    /// Build arguments that were given and that no instruction declares.
+    pub unused_args: Vec<String>,
+}
+
+/// One stage.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    /// Its name, or `stage-N` for the N-th of several without one; empty when it is the only one.
+    pub name: String,
+    /// What it starts from.
+    pub base: Base,
+    /// The platform that its `RUN` steps are for.
+    pub platform: Platform,
+    /// What it does.
+    pub steps: Vec<Step>,
+    /// What its image is configured to do: without layers and history, which building adds.
+    pub config: ImageConfig,
+    /// Indexes in [`Plan::stages`] of the stages that it reads from, its base included.
+    pub needs: Vec<usize>,
+    /// The lines of its `FROM`.
+    pub lines: Lines,
+    /// `FROM debian AS builder`, for people.
+    pub text: String,
+}
+
+/// What a stage starts from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Nothing.
+    Scratch,
+    /// A stage, by its index in [`Plan::stages`].
+    Stage(usize),
+    /// An image, by its index in [`Plan::images`].
+    Image(usize),
+}
+
+/// One instruction, ready to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// What to do.
+    pub operation: Operation,
+    /// The instruction as the image's history has it.
+    pub created_by: String,
+    /// The instruction as progress shows it, variables expanded.
+    pub text: String,
+    /// Where it stands.
+    pub lines: Lines,
+}
+
+/// What a step does to the file system.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// Nothing: it changed the configuration.
+    Configure,
+    /// `RUN`
+    Run(Box<Run>),
+    /// `COPY` and `ADD`
+    Copy(Box<Copy>),
+    /// `WORKDIR`: the directory is made where it is missing.
+    Workdir {
+        /// Absolute.
+        path: String,
+        /// `user[:group]` that owns what is made; empty for root.
+        owner: String,
+    },
+}
+
+/// A command in a container.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// The program and its arguments.
+    pub args: Vec<String>,
+    /// A heredoc with `#!`: its name and content, to be found in `/dev/pipes`.
+    pub script: Option<(String, String)>,
+    /// Environment, `NAME=value` each, in order.
+    pub env: Vec<String>,
+    /// Further environment that changes no result by agreement: proxies.
+    pub proxies: Vec<String>,
+    /// `user[:group]`; empty for root.
+    pub user: String,
+    /// Where the command starts, absolute.
+    pub working_dir: String,
+    /// `--network`
+    pub network: Network,
+    /// `--mount`
+    pub mounts: Vec<Mount>,
+}
+
+/// The network of a `RUN`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Network {
+    /// The host's. There is no bridge yet, so the default is the same.
+    #[default]
+    Host,
+    /// Loopback only.
+    None,
+}
+
+/// A `RUN --mount`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mount {
+    /// Where it is seen, absolute.
+    pub target: String,
+    /// What is seen.
+    pub kind: MountKind,
+    /// Whether it may be written to. What is written to a bind mount is dropped.
+    pub read_only: bool,
+}
+
+/// What a `RUN --mount` shows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MountKind {
+    /// A part of the context, a stage or an image.
+    Bind {
+        /// Of what.
+        from: From,
+        /// Which part, from its root.
+        source: String,
+    },
+    /// A directory that stays between builds.
+    Cache {
+        /// Its name: `id`, or the target.
+        id: String,
+        /// Whether only one build at a time may have it.
+        locked: bool,
+        /// Mode of the directory when it is made.
+        mode: u32,
+        /// Owner and group of the directory when it is made.
+        owner: (u32, u32),
+    },
+    /// Memory.
+    Tmpfs {
+        /// Its limit in bytes.
+        size: Option<u64>,
+    },
+}
+
+/// What files are copied from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// The build context.
+    Context,
+    /// A stage, by its index in [`Plan::stages`].
+    Stage(usize),
+    /// An image, by its index in [`Plan::images`].
+    Image(usize),
+}
+
+/// `COPY` and `ADD`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copy {
+    /// What files are copied from.
+    pub from: From,
+    /// Paths and patterns, as written, variables expanded.
+    pub sources: Vec<String>,
+    /// Files written in the Dockerfile: name and content.
+    pub inline: Vec<(String, String)>,
+    /// Absolute; a trailing slash makes it a directory.
+    pub destination: String,
+    /// `--chown`: `user[:group]`.
+    pub chown: Option<String>,
+    /// `--chmod`.
+    pub chmod: Option<Chmod>,
+    /// `--link`: the destination's links do not matter, nor what was there.
+    pub link: bool,
+    /// `--parents`: the source's directories are kept.
+    pub parents: bool,
+    /// `--exclude`: patterns of what to leave out.
+    pub exclude: Vec<String>,
+    /// `ADD` unpacks local archives.
+    pub unpack: bool,
+}
+
+/// A `--chmod`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chmod {
+    /// Permission bits.
+    Octal(u16),
+}

@@ -1,0 +1,72 @@
+//! What the build cache remembers of a step: its layer, and when it was made.
+
+use image::manifest::Descriptor;
+use image::{DiffId, Digest};
+use serde::{Deserialize, Serialize};
+use store::Store;
+
+use crate::Error;
+use crate::key::Key;
+
+/// The result of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// The layer; none where the step changed no file.
+    pub(crate) layer: Option<LayerRef>,
+    /// When it was made, as RFC 3339: the same forever, so that a rebuild has the same digest.
+    pub(crate) created: String,
+    /// What later steps are keyed by, where that is not the key that the record was found by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<Key>,
+}
+
+/// A layer in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LayerRef {
+    /// The blob.
+    pub(crate) descriptor: Descriptor,
+    /// Its digest uncompressed.
+    pub(crate) diff_id: DiffId,
+}
+
+/// The name of a step's record.
+fn name(key: &Key) -> String {
+    format!("step/{key}")
+}
+
+/// The record of the step with this key. One whose layer is gone counts as absent.
+pub(crate) fn get(store: &Store, key: &Key) -> Result<Option<Record>, Error> {
+    let Some(bytes) = store.cache_get(&name(key))? else { return Ok(None) };
+    let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { return Ok(None) };
+    let whole = match &record.layer {
+        Some(layer) => store.has_blob(&layer.descriptor)?,
+        None => true,
+    };
+    Ok(whole.then_some(record))
+}
+
+/// Remembers a step.
+pub(crate) fn put(store: &Store, key: &Key, record: &Record) -> Result<(), Error> {
+    let value = serde_json::to_vec(record).map_err(|_| Error::internal("a record is no JSON"))?;
+    let blobs = match &record.layer {
+        Some(layer) => vec![digest(&layer.descriptor)?, *layer.diff_id.digest()],
+        None => Vec::new(),
+    };
+    Ok(store.cache_put(&name(key), &value, &blobs)?)
+}
+
+/// Whether a step was ever done on contents of this shape: if not, no record can match.
+pub(crate) fn shape_is_known(store: &Store, key: &Key) -> Result<bool, Error> {
+    Ok(store.cache_get(&format!("shape/{key}"))?.is_some())
+}
+
+/// Remembers that a step was done on contents of this shape.
+pub(crate) fn put_shape(store: &Store, key: &Key) -> Result<(), Error> {
+    Ok(store.cache_put(&format!("shape/{key}"), b"", &[])?)
+}
+
+/// A descriptor's digest as ours.
+pub(crate) fn digest(descriptor: &Descriptor) -> Result<Digest, Error> {
+    image::manifest::digest(descriptor)
+        .map_err(|_| Error::internal("a layer has a digest that is not SHA-256"))
+}

@@ -1,0 +1,115 @@
+//! Working directories of running steps, and what killed builds left of theirs.
+//!
+//! ```text
+//! <store>/tare/build/tmp/<unique>/      one per build, flocked as long as the build lives
+//!   run-N/                              one per container: bundle, upper and work directories
+//! ```
+//!
+//! A build that ends, well or not, removes its directory. One that was killed leaves it unlocked, with
+//! mounts and perhaps a container; the next build finds it by the free lock and ends all that.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::{Error, Runner, names};
+
+/// The working directory of one build. Removed when dropped.
+pub(crate) struct Scratch {
+    path: PathBuf,
+    name: String,
+    next: AtomicUsize,
+    _lock: File,
+}
+
+/// The working directory of one step. Removed when dropped; unmount what is in it before.
+pub(crate) struct Step {
+    path: PathBuf,
+    id: String,
+}
+
+impl Scratch {
+    /// Makes a directory below `tmp`.
+    pub(crate) fn new(tmp: &Path) -> Result<Self, Error> {
+        let name = names::unique().to_string();
+        let path = tmp.join(&name);
+        fs::create_dir_all(tmp).map_err(|error| Error::io("create", tmp, error))?;
+        // Locked before it has its name: a sweeper never sees it free.
+        let hidden = tmp.join(format!(".{name}"));
+        let make = || {
+            fs::create_dir(&hidden)?;
+            let lock = File::open(&hidden)?;
+            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            fs::rename(&hidden, &path)?;
+            Ok(lock)
+        };
+        let lock = make().map_err(|error: std::io::Error| Error::io("create", &path, error))?;
+        Ok(Self { path, name, next: AtomicUsize::new(1), _lock: lock })
+    }
+
+    /// A new directory for a step.
+    pub(crate) fn step(&self) -> Result<Step, Error> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let path = self.path.join(format!("run-{number}"));
+        fs::create_dir(&path).map_err(|error| Error::io("create", &path, error))?;
+        Ok(Step { path, id: id(&self.name, number) })
+    }
+}
+
+impl Step {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The name of the step's container.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = rootfs::remove(&self.path);
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        let _ = rootfs::remove(&self.path);
+    }
+}
+
+fn id(build: &str, number: impl std::fmt::Display) -> String {
+    format!("tare-build-{build}-{number}")
+}
+
+/// Ends what builds that are gone have left below `tmp`. What cannot be removed now stays for the
+/// next time: it must not stop this build.
+pub(crate) fn sweep(tmp: &Path, runner: &dyn Runner) {
+    let Ok(entries) = fs::read_dir(tmp) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let Ok(lock) = File::open(entry.path()) else { continue };
+        let free = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if free && entry.path().exists() {
+            sweep_build(&entry.path(), name.trim_start_matches('.'), runner);
+        }
+    }
+}
+
+fn sweep_build(path: &Path, name: &str, runner: &dyn Runner) {
+    for step in fs::read_dir(path).into_iter().flatten().flatten() {
+        let folder = step.file_name().to_string_lossy().into_owned();
+        if let Some(number) = folder.strip_prefix("run-") {
+            runner.delete(&id(name, number));
+            let _ = rootfs::unmount(&step.path().join("bundle/rootfs"));
+            for mounted in fs::read_dir(step.path().join("mounts")).into_iter().flatten().flatten()
+            {
+                let _ = rootfs::unmount(&mounted.path().join("rootfs"));
+            }
+        }
+    }
+    let _ = rootfs::remove(path);
+}

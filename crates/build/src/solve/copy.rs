@@ -1,0 +1,242 @@
+//! `COPY`, `ADD` and `WORKDIR`: files to a layer. Nothing is mounted or unpacked.
+
+use tree::{LayerPath, LayerWriter, Timestamp};
+
+use super::Solver;
+use super::stage::{Ended, Outcome, Work};
+use crate::Error;
+use crate::copy::{self, Piece, Target};
+use crate::key::{Definition, Key};
+use crate::plan::{Chmod, Copy};
+use crate::record::{self, LayerRef};
+use crate::source::{Archive, ItemKind, Source, is_archive};
+
+impl Work<'_> {
+    pub(super) fn copy(&mut self, copy: &Copy) -> Result<Ended, Error> {
+        // Known without looking at a file: the same stage or image as last time.
+        let by_stage = match self.solver.files_key(copy.from)? {
+            Some(files) => Some(self.definition(copy).field("files", files.as_bytes()).key()),
+            None => None,
+        };
+        if let Some(key) = by_stage
+            && let Some(ended) = self.cached(key)?
+        {
+            return Ok(ended);
+        }
+        let ended = match self.solver.files(copy.from)? {
+            None => self.copy_from(copy, &self.solver.context.source())?,
+            Some(mut files) => {
+                let name = self.solver.files_name(copy.from);
+                let layers = files.source(&name, self.solver.store)?;
+                self.copy_from(copy, &Source::Layers(&layers))?
+            }
+        };
+        if let Some(key) = by_stage {
+            record::put(self.solver.store, &key, &ended.under(ended.key()))?;
+        }
+        Ok(ended)
+    }
+
+    /// What a copy depends on besides the content that it copies.
+    fn definition(&self, copy: &Copy) -> Definition {
+        let mut definition = Definition::new("copy/1")
+            .field("destination", &copy.destination)
+            .list("owner", copy.chown.iter())
+            .list("exclude", &copy.exclude)
+            .field("flags", [u8::from(copy.unpack), u8::from(copy.parents)]);
+        if let Some(Chmod::Octal(mode)) = &copy.chmod {
+            definition.add("mode", &mode.to_le_bytes());
+        }
+        if let Some(epoch) = self.solver.options.source_date_epoch {
+            definition.add("epoch", &epoch.to_le_bytes());
+        }
+        definition.field("parent", self.files.key.as_bytes())
+    }
+
+    fn copy_from(&mut self, copy: &Copy, source: &Source<'_>) -> Result<Ended, Error> {
+        let pieces = copy::gather(copy, source)?;
+        let definition = self.definition(copy);
+        let shape = definition.clone().field("shape", copy::shape(&pieces).as_bytes()).key();
+        let key = |content: Key| definition.clone().field("content", content.as_bytes()).key();
+        let no_cache = self.solver.options.no_cache;
+        if copy::content(&pieces).is_none()
+            && !no_cache
+            && record::shape_is_known(self.solver.store, &shape)?
+        {
+            // A record may match: it costs less to read the files than to write them in vain.
+            copy::hash_missing(&pieces, source)?;
+        }
+        if let Some(content) = copy::content(&pieces)
+            && let Some(ended) = self.cached(key(content))?
+        {
+            return Ok(ended);
+        }
+        let layer = self.write(copy, &pieces, source)?;
+        if copy::content(&pieces).is_none() {
+            // What one source put where a later one went was not read.
+            copy::hash_missing(&pieces, source)?;
+        }
+        let content =
+            copy::content(&pieces).ok_or_else(|| Error::internal("a digest is missing"))?;
+        record::put_shape(self.solver.store, &shape)?;
+        self.remember(key(content), Outcome { layer, output: None })
+    }
+
+    fn write(
+        &mut self,
+        copy: &Copy,
+        pieces: &[Piece],
+        source: &Source<'_>,
+    ) -> Result<Option<(LayerRef, tree::Changeset)>, Error> {
+        let solver = self.solver;
+        let (pieces, archives) = unpacked(solver, copy, pieces, source)?;
+        let tree = self.files.tree(solver.store)?;
+        let owner = match &copy.chown {
+            Some(owner) => Some(self.owner(owner)?),
+            None => None,
+        };
+        let target = Target {
+            tree: &tree,
+            destination: &copy.destination,
+            owner,
+            mode: copy.chmod.as_ref(),
+            time: solver.time(),
+        };
+        let placed = copy::place(pieces, &target)?;
+        if placed.is_empty() {
+            return Ok(None);
+        }
+        solver.layer(|out| copy::write(&placed, source, &archives, out, &solver.interrupt))
+    }
+
+    /// Who `user[:group]` is, by the image's own files.
+    pub(super) fn owner(&mut self, owner: &str) -> Result<(u32, u32), Error> {
+        let users = self.users()?;
+        let fail = |source| Error::Owner { owner: owner.to_owned(), source };
+        let user = users.resolve(owner, &[]).map_err(fail)?;
+        // A number alone names the group as well (Dockerfile reference, "COPY --chown").
+        let numeric = !owner.contains(':') && owner.bytes().all(|byte| byte.is_ascii_digit());
+        Ok((user.uid, if numeric { user.uid } else { user.gid }))
+    }
+
+    /// The image's users, so far.
+    pub(super) fn users(&mut self) -> Result<image::Users, Error> {
+        let layers = self.files.source("the image", self.solver.store)?;
+        let text = |path: &str| {
+            let path = LayerPath::new(path).map_err(|e| Error::path(&LayerPath::root(), e))?;
+            let bytes = layers.text(&path)?.unwrap_or_default();
+            Ok::<_, Error>(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        Ok(image::Users { passwd: text("etc/passwd")?, group: text("etc/group")? })
+    }
+
+    /// `WORKDIR` makes the directory where it is missing.
+    pub(super) fn workdir(&mut self, path: &str, owner: &str) -> Result<Ended, Error> {
+        let mut definition = Definition::new("workdir/1").field("path", path).field("owner", owner);
+        if let Some(epoch) = self.solver.options.source_date_epoch {
+            definition.add("epoch", &epoch.to_le_bytes());
+        }
+        let key = definition.field("parent", self.files.key.as_bytes()).key();
+        if let Some(ended) = self.cached(key)? {
+            return Ok(ended);
+        }
+        let tree = self.files.tree(self.solver.store)?;
+        let owner = if owner.is_empty() { None } else { Some(self.owner_of_workdir(owner)?) };
+        let destination = format!("{path}/");
+        let target = Target {
+            tree: &tree,
+            destination: &destination,
+            owner,
+            mode: None,
+            time: self.solver.time(),
+        };
+        let piece = Piece { name: Vec::new(), directory: true, items: Vec::new() };
+        let placed = copy::place(vec![(piece, None)], &target)?;
+        let nothing = self.solver.context.source();
+        let layer = match placed.is_empty() {
+            true => None,
+            false => self
+                .solver
+                .layer(|out| copy::write(&placed, &nothing, &[], out, &self.solver.interrupt))?,
+        };
+        self.remember(key, Outcome { layer, output: None })
+    }
+
+    fn owner_of_workdir(&mut self, owner: &str) -> Result<(u32, u32), Error> {
+        let fail = |source| Error::Owner { owner: owner.to_owned(), source };
+        let user = self.users()?.resolve(owner, &[]).map_err(fail)?;
+        Ok((user.uid, user.gid))
+    }
+}
+
+/// The pieces with archives replaced by what is in them, where `ADD` unpacks them.
+fn unpacked(
+    solver: &Solver<'_>,
+    copy: &Copy,
+    pieces: &[Piece],
+    source: &Source<'_>,
+) -> Result<(Vec<(Piece, Option<usize>)>, Vec<Archive>), Error> {
+    let mut archives = Vec::new();
+    let mut result = Vec::with_capacity(pieces.len());
+    let inline_from = pieces.len() - copy.inline.len();
+    for (index, piece) in pieces.iter().enumerate() {
+        let archive = match copy.unpack && index < inline_from {
+            true => archive(solver, piece, source)?,
+            false => None,
+        };
+        let Some(archive) = archive else {
+            result.push((piece.clone(), None));
+            continue;
+        };
+        let items = archive.layers.walk(&LayerPath::root())?;
+        let unpacked = Piece { name: Vec::new(), directory: true, items };
+        result.push((unpacked, Some(archives.len())));
+        archives.push(archive);
+    }
+    Ok((result, archives))
+}
+
+fn archive(
+    solver: &Solver<'_>,
+    piece: &Piece,
+    source: &Source<'_>,
+) -> Result<Option<Archive>, Error> {
+    let Some(ItemKind::File(file)) = piece.items.first().map(|item| &item.kind) else {
+        return Ok(None);
+    };
+    if piece.directory {
+        return Ok(None);
+    }
+    let mut reading = source.open(file)?;
+    let name = reading.name().to_owned();
+    if !is_archive(&mut reading).map_err(|error| Error::io("read", &name, error))? {
+        return Ok(None);
+    }
+    let spool = solver.store.build_dir().join("spool");
+    Archive::read(&name, source.open(file)?, &spool).map(Some)
+}
+
+impl Solver<'_> {
+    /// Writes a layer, whole or not at all. `None` where nothing is in it.
+    pub(super) fn layer(
+        &self,
+        write: impl FnOnce(&mut LayerWriter<store::BlobWriter>) -> Result<(), Error>,
+    ) -> Result<Option<(LayerRef, tree::Changeset)>, Error> {
+        let mut out = LayerWriter::new(self.store.blob_writer()?);
+        if let Some(seconds) = self.options.source_date_epoch {
+            out = out.with_max_mtime(Timestamp { seconds, nanoseconds: 0 });
+        }
+        write(&mut out)?;
+        let (blob, changeset) = out.finish()?;
+        if changeset.is_empty() {
+            return Ok(None);
+        }
+        let (descriptor, diff_id) = self.store.commit_layer(blob, &changeset)?;
+        Ok(Some((LayerRef { descriptor, diff_id }, changeset)))
+    }
+
+    /// The time of what has none of its own.
+    pub(super) fn time(&self) -> Timestamp {
+        Timestamp { seconds: self.options.source_date_epoch.unwrap_or(0), nanoseconds: 0 }
+    }
+}

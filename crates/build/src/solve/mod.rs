@@ -1,0 +1,207 @@
+//! Doing what was planned: stages side by side, each step from the cache where that is possible.
+//!
+//! ```text
+//! schedule   a thread for each stage whose needs are met
+//! stage      its steps in order: look up the key, else do it and remember it
+//! run        RUN: mount, start the runtime program, capture
+//! copy       COPY, ADD, WORKDIR: files to a layer, without any mount
+//! ```
+//!
+//! Nothing is read, folded or mounted before a step needs it: when every step is in the cache, the
+//! records are all that is looked at.
+
+mod copy;
+mod mounts;
+mod run;
+mod schedule;
+mod snapshot;
+mod stage;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use dockerfile::Dockerfile;
+use image::{DateTime, History};
+use rootfs::Driver;
+use store::Store;
+
+pub(crate) use schedule::schedule;
+pub(crate) use snapshot::Snapshot;
+
+use crate::context::Context;
+use crate::options::BuildOptions;
+use crate::plan::{From, Plan};
+use crate::scratch::Scratch;
+use crate::{Error, Event, Interrupt, Progress, Runner, StepId};
+
+/// What all steps of a build share.
+pub(crate) struct Solver<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) options: &'a BuildOptions,
+    pub(crate) dockerfile: &'a Dockerfile,
+    pub(crate) plan: &'a Plan,
+    pub(crate) context: &'a Context,
+    pub(crate) images: Vec<Image>,
+    pub(crate) runner: &'a dyn Runner,
+    pub(crate) progress: &'a dyn Progress,
+    /// Set by the user, or when a stage has failed.
+    pub(crate) interrupt: Interrupt,
+    stages: Vec<OnceLock<Built>>,
+    steps: AtomicUsize,
+    driver: OnceLock<Driver>,
+    scratch: Mutex<Option<std::sync::Arc<Scratch>>>,
+}
+
+/// An image that the build starts or copies from.
+pub(crate) struct Image {
+    pub(crate) snapshot: Mutex<Snapshot>,
+    pub(crate) history: Vec<History>,
+    pub(crate) created: Option<String>,
+}
+
+/// A stage that was built.
+pub(crate) struct Built {
+    pub(crate) snapshot: Mutex<Snapshot>,
+    pub(crate) history: Vec<History>,
+}
+
+impl<'a> Solver<'a> {
+    #[expect(clippy::too_many_arguments, reason = "it is made in one place")]
+    pub(crate) fn new(
+        store: &'a Store,
+        options: &'a BuildOptions,
+        dockerfile: &'a Dockerfile,
+        plan: &'a Plan,
+        context: &'a Context,
+        images: Vec<Image>,
+        runner: &'a dyn Runner,
+        progress: &'a dyn Progress,
+        interrupt: &Interrupt,
+    ) -> Self {
+        Self {
+            store,
+            options,
+            dockerfile,
+            plan,
+            context,
+            images,
+            runner,
+            progress,
+            interrupt: interrupt.child(),
+            stages: plan.stages.iter().map(|_| OnceLock::new()).collect(),
+            steps: AtomicUsize::new(0),
+            driver: OnceLock::new(),
+            scratch: Mutex::new(None),
+        }
+    }
+
+    /// The stage, which was built before.
+    pub(crate) fn built(&self, index: usize) -> Result<&Built, Error> {
+        self.stages[index]
+            .get()
+            .ok_or_else(|| Error::internal("a stage was read before it was built"))
+    }
+
+    /// A copy of the files of a stage or image, which share their tree. `None` for the context.
+    pub(crate) fn files(&self, from: From) -> Result<Option<Snapshot>, Error> {
+        let lock = |snapshot: &Mutex<Snapshot>| {
+            let mut files = snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+            // Folded under the lock, once for all that copy from it.
+            files.tree(self.store)?;
+            Ok::<_, Error>(files.clone())
+        };
+        match from {
+            From::Context => Ok(None),
+            From::Stage(index) => lock(&self.built(index)?.snapshot).map(Some),
+            From::Image(index) => lock(&self.images[index].snapshot).map(Some),
+        }
+    }
+
+    /// The key of what a copy reads from; the context has none, its files are looked at.
+    pub(crate) fn files_key(&self, from: From) -> Result<Option<crate::key::Key>, Error> {
+        let key = |snapshot: &Mutex<Snapshot>| {
+            snapshot.lock().unwrap_or_else(PoisonError::into_inner).key
+        };
+        Ok(match from {
+            From::Context => None,
+            From::Stage(index) => Some(key(&self.built(index)?.snapshot)),
+            From::Image(index) => Some(key(&self.images[index].snapshot)),
+        })
+    }
+
+    /// What to call a source in an error.
+    pub(crate) fn files_name(&self, from: From) -> String {
+        match from {
+            From::Context => "the build context".to_owned(),
+            From::Stage(index) => format!("stage {}", self.plan.stages[index].name),
+            From::Image(index) => format!("image {}", self.plan.images[index].name),
+        }
+    }
+
+    pub(crate) fn driver(&self) -> Driver {
+        let probe = || Driver::probe(&self.store.build_dir()).0;
+        *self.driver.get_or_init(|| self.options.driver.unwrap_or_else(probe))
+    }
+
+    /// The build's working directory, made when first needed.
+    pub(crate) fn scratch(&self) -> Result<std::sync::Arc<Scratch>, Error> {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(scratch) = &*scratch {
+            return Ok(scratch.clone());
+        }
+        let made = std::sync::Arc::new(Scratch::new(&self.temporary())?);
+        *scratch = Some(made.clone());
+        Ok(made)
+    }
+
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.store.build_dir().join("tmp")
+    }
+
+    /// The time that results of now are from.
+    pub(crate) fn now(&self) -> String {
+        let now = || DateTime::from(std::time::SystemTime::now());
+        let epoch = |seconds| DateTime::new(seconds, 0);
+        self.options.source_date_epoch.map_or_else(now, epoch).to_string()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.interrupt.is_set() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Announces a step; end it with [`Shown::end`].
+    pub(crate) fn show(&self, name: &str) -> Shown<'_> {
+        let id = StepId(self.steps.fetch_add(1, Ordering::Relaxed));
+        self.progress.event(id, Event::Started { name });
+        Shown { progress: self.progress, id, started: Instant::now() }
+    }
+}
+
+/// A step that was announced.
+pub(crate) struct Shown<'a> {
+    progress: &'a dyn Progress,
+    id: StepId,
+    started: Instant,
+}
+
+impl Shown<'_> {
+    pub(crate) fn output(&self, bytes: &[u8]) {
+        self.progress.event(self.id, Event::Output { bytes });
+    }
+
+    /// Says how it ended: `Ok(true)` from the cache.
+    pub(crate) fn end(self, result: Result<bool, &Error>) {
+        let elapsed = self.started.elapsed();
+        self.progress.event(
+            self.id,
+            match result {
+                Ok(true) => Event::Cached,
+                Ok(false) => Event::Done { elapsed },
+                Err(Error::Interrupted) => Event::Canceled,
+                Err(_) => Event::Failed { elapsed },
+            },
+        );
+    }
+}

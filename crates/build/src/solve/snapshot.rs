@@ -1,0 +1,109 @@
+//! A file system in the making: layers, and their tree once somebody needs it.
+
+use std::sync::Arc;
+
+use image::{ChainId, DiffId};
+use rootfs::{Driver, LayerTar, Prepared};
+use store::Store;
+use tree::{Changeset, Tree};
+
+use crate::Error;
+use crate::key::{Definition, Key};
+use crate::record::LayerRef;
+use crate::source::Layers;
+
+/// The state of a stage's files between two steps. Clones share the tree until one changes it.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    /// What the next step's key starts from.
+    pub(crate) key: Key,
+    /// Lowest first.
+    pub(crate) layers: Vec<LayerRef>,
+    /// The fold of the first so many layers.
+    tree: Arc<Tree>,
+    folded: usize,
+}
+
+impl Snapshot {
+    /// No file at all.
+    pub(crate) fn scratch() -> Self {
+        let key = Definition::new("scratch/1").key();
+        Self { key, layers: Vec::new(), tree: Arc::new(Tree::new()), folded: 0 }
+    }
+
+    /// The files of an image. The same layers are the same start, whatever the image is called.
+    pub(crate) fn image(layers: Vec<LayerRef>) -> Self {
+        let mut snapshot = Self { layers, ..Self::scratch() };
+        let chain = snapshot.chain().to_string();
+        snapshot.key = Definition::new("image/1").field("chain", chain).key();
+        snapshot
+    }
+
+    pub(crate) fn diff_ids(&self) -> Vec<DiffId> {
+        self.layers.iter().map(|layer| layer.diff_id).collect()
+    }
+
+    pub(crate) fn chain(&self) -> ChainId {
+        ChainId::of(&self.diff_ids())
+    }
+
+    /// Puts a layer on top. Its changeset, where it is at hand, saves reading it again.
+    pub(crate) fn push(
+        &mut self,
+        layer: LayerRef,
+        changeset: Option<&Changeset>,
+    ) -> Result<(), Error> {
+        let index = self.layers.len();
+        self.layers.push(layer);
+        if let Some(changeset) = changeset.filter(|_| self.folded == index) {
+            Arc::make_mut(&mut self.tree).apply(number(index)?, changeset)?;
+            self.folded += 1;
+        }
+        Ok(())
+    }
+
+    /// The tree of all layers.
+    pub(crate) fn tree(&mut self, store: &Store) -> Result<Arc<Tree>, Error> {
+        while self.folded < self.layers.len() {
+            let LayerRef { descriptor, diff_id } = &self.layers[self.folded];
+            let changeset = store.layer(descriptor, diff_id)?.changeset()?;
+            Arc::make_mut(&mut self.tree).apply(number(self.folded)?, &changeset)?;
+            self.folded += 1;
+        }
+        Ok(self.tree.clone())
+    }
+
+    /// The layers' tars.
+    pub(crate) fn tars(&self, store: &Store) -> Result<Vec<LayerTar>, Error> {
+        let tar = |layer: &LayerRef| {
+            if let Some((path, size)) = store.layer_tar(&layer.diff_id) {
+                return Ok(LayerTar { path, size });
+            }
+            let made = store.layer(&layer.descriptor, &layer.diff_id)?;
+            Ok(LayerTar { path: made.tar, size: made.size })
+        };
+        self.layers.iter().map(tar).collect()
+    }
+
+    /// The files, to be copied from.
+    pub(crate) fn source(&mut self, name: &str, store: &Store) -> Result<Layers, Error> {
+        let tars = self.tars(store)?.into_iter().map(|tar| tar.path);
+        Ok(Layers::new(name, self.tree(store)?, tars))
+    }
+
+    /// What a mount needs; made where it is missing.
+    pub(crate) fn prepare(&mut self, driver: Driver, store: &Store) -> Result<Prepared, Error> {
+        let at = store.rootfs_path(&self.chain());
+        let tars = self.tars(store)?;
+        if let Some(prepared) = Prepared::find(driver, &tars, &at) {
+            return Ok(prepared);
+        }
+        let tree = self.tree(store)?;
+        let lent = || Ok::<_, std::convert::Infallible>(&*tree);
+        Ok(rootfs::prepare(driver, lent, &tars, &at)?)
+    }
+}
+
+fn number(index: usize) -> Result<u32, Error> {
+    u32::try_from(index).map_err(|_| Error::internal("more layers than a tree can number"))
+}

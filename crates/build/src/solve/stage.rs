@@ -1,0 +1,183 @@
+//! One stage: its steps in order, each from the cache or done now.
+
+use std::sync::{Mutex, PoisonError};
+
+use image::History;
+
+use super::{Built, Shown, Snapshot, Solver};
+use crate::Error;
+use crate::key::Key;
+use crate::plan::{Base, Operation, Stage, Step};
+use crate::record::{self, LayerRef, Record};
+
+/// A stage that is being built.
+pub(super) struct Work<'a> {
+    pub(super) solver: &'a Solver<'a>,
+    pub(super) stage: &'a Stage,
+    pub(super) files: Snapshot,
+    history: Vec<History>,
+    /// Of the last step that made or could have made a layer.
+    created: Option<String>,
+}
+
+/// What doing a step gave.
+pub(super) struct Outcome {
+    /// The layer, where files have changed, with what is in it.
+    pub(super) layer: Option<(LayerRef, tree::Changeset)>,
+    /// What the next step is keyed by, where it is not the step's own key.
+    pub(super) output: Option<Key>,
+}
+
+/// How a step ended.
+pub(super) struct Ended {
+    record: Record,
+    changeset: Option<tree::Changeset>,
+    key: Key,
+    cached: bool,
+}
+
+impl Solver<'_> {
+    /// Builds a stage.
+    pub(super) fn stage(&self, index: usize) -> Result<(), Error> {
+        let stage = &self.plan.stages[index];
+        let mut work = Work::start(self, stage)?;
+        let total = stage.steps.iter().filter(|step| is_work(step)).count()
+            + usize::from(matches!(stage.base, Base::Image(_)));
+        let mut number = total - stage.steps.iter().filter(|step| is_work(step)).count();
+        for step in &stage.steps {
+            self.check()?;
+            if is_work(step) {
+                number += 1;
+                work.step(step, &label(stage, number, total, &step.text))?;
+            } else {
+                work.configured(step);
+            }
+        }
+        let Work { files, history, .. } = work;
+        let built = Built { snapshot: Mutex::new(files), history };
+        self.stages[index].set(built).map_err(|_| Error::internal("a stage was built twice"))
+    }
+}
+
+fn is_work(step: &Step) -> bool {
+    !matches!(step.operation, Operation::Configure)
+}
+
+/// `[builder 2/5] RUN make`
+pub(super) fn label(stage: &Stage, number: usize, total: usize, text: &str) -> String {
+    let name = if stage.name.is_empty() { String::new() } else { format!("{} ", stage.name) };
+    format!("[{name}{number}/{total}] {text}")
+}
+
+impl<'a> Work<'a> {
+    fn start(solver: &'a Solver<'a>, stage: &'a Stage) -> Result<Self, Error> {
+        let lock =
+            |files: &Mutex<Snapshot>| files.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (files, history, created) = match stage.base {
+            Base::Scratch => (Snapshot::scratch(), Vec::new(), None),
+            Base::Stage(index) => {
+                let built = solver.built(index)?;
+                let created = built.history.last().and_then(|last| last.created.clone());
+                (lock(&built.snapshot), built.history.clone(), created)
+            }
+            Base::Image(index) => {
+                let image = &solver.images[index];
+                (lock(&image.snapshot), image.history.clone(), image.created.clone())
+            }
+        };
+        Ok(Self { solver, stage, files, history, created })
+    }
+
+    fn configured(&mut self, step: &Step) {
+        self.history.push(self.entry(step, self.created.clone(), true));
+    }
+
+    fn entry(&self, step: &Step, created: Option<String>, empty_layer: bool) -> History {
+        let epoch = self.solver.options.source_date_epoch.map(|_| self.solver.now());
+        History {
+            created: epoch.or(created),
+            created_by: step.created_by.clone(),
+            comment: COMMENT.to_owned(),
+            empty_layer,
+            ..History::default()
+        }
+    }
+
+    fn step(&mut self, step: &Step, label: &str) -> Result<(), Error> {
+        let shown = self.solver.show(label);
+        let result = self.done(step, &shown);
+        shown.end(result.as_ref().map(|ended| ended.cached));
+        let ended = result.map_err(|error| {
+            Error::at(&self.solver.dockerfile.source, step.lines, step.text.clone(), error)
+        })?;
+        let created = ended.record.created.clone();
+        let entry = self.entry(step, Some(created.clone()), ended.record.layer.is_none());
+        self.history.push(entry);
+        self.created = Some(created);
+        self.take(ended)
+    }
+
+    fn done(&mut self, step: &Step, shown: &Shown<'_>) -> Result<Ended, Error> {
+        match &step.operation {
+            Operation::Configure => Err(Error::internal("a configuration is no work")),
+            Operation::Run(run) => self.run(run, shown),
+            Operation::Copy(copy) => self.copy(copy),
+            Operation::Workdir { path, owner } => self.workdir(path, owner),
+        }
+    }
+
+    /// The step's result from the cache, unless that is not to be used.
+    pub(super) fn cached(&self, key: Key) -> Result<Option<Ended>, Error> {
+        if self.solver.options.no_cache {
+            return Ok(None);
+        }
+        let record = record::get(self.solver.store, &key)?;
+        Ok(record.map(|record| Ended { record, changeset: None, key, cached: true }))
+    }
+
+    /// Remembers what doing a step gave, under the step's key.
+    pub(super) fn remember(&self, key: Key, outcome: Outcome) -> Result<Ended, Error> {
+        let (layer, changeset) = outcome.layer.unzip();
+        let record = Record { layer, created: self.solver.now(), output: outcome.output };
+        record::put(self.solver.store, &key, &record)?;
+        Ok(Ended { record, changeset, key, cached: false })
+    }
+}
+
+impl Work<'_> {
+    /// A stage of no files at all, to make files for a mount.
+    pub(super) fn on_nothing(&self) -> Work<'_> {
+        Work {
+            solver: self.solver,
+            stage: self.stage,
+            files: Snapshot::scratch(),
+            history: Vec::new(),
+            created: None,
+        }
+    }
+
+    /// Takes on what a step gave.
+    pub(super) fn take(&mut self, ended: Ended) -> Result<(), Error> {
+        let Ended { record, changeset, key, .. } = ended;
+        if let Some(layer) = record.layer {
+            self.files.push(layer, changeset.as_ref())?;
+        }
+        self.files.key = record.output.unwrap_or(key);
+        Ok(())
+    }
+}
+
+impl Ended {
+    /// What later steps are keyed by.
+    pub(super) fn key(&self) -> Key {
+        self.record.output.unwrap_or(self.key)
+    }
+
+    /// The same result, found under another key.
+    pub(super) fn under(&self, output: Key) -> Record {
+        Record { output: Some(self.record.output.unwrap_or(output)), ..self.record.clone() }
+    }
+}
+
+/// What BuildKit writes as a history entry's comment; tools tell its images by it.
+const COMMENT: &str = "buildkit.dockerfile.v0";

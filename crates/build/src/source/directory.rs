@@ -1,0 +1,337 @@
+//! A build context that is a directory of the host, less what `.dockerignore` names.
+//!
+//! Paths are resolved by the kernel inside the directory (openat2, `RESOLVE_IN_ROOT`), so that a
+//! symbolic link in it cannot lead a copy out of it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use dockerfile::{Descent, IgnorePatterns};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat2, statx,
+};
+use tree::{Device, LayerPath, Metadata, Timestamp, Xattrs};
+
+use super::hashes::{FileHashes, Identity, Known};
+use super::{File, Found, Item, ItemKind, Origin, Reading, left_out};
+use crate::Error;
+
+/// A context directory.
+pub(crate) struct Directory {
+    path: PathBuf,
+    root: OwnedFd,
+    ignored: IgnorePatterns,
+    hashes: FileHashes,
+}
+
+impl Directory {
+    /// Opens `path`. `caches` is where its file hashes are kept.
+    pub(crate) fn open_at(
+        path: &Path,
+        ignored: IgnorePatterns,
+        caches: &Path,
+    ) -> Result<Self, Error> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|error| Error::io("open the context", path, error))?;
+        let stat = statx(&root, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+            .map_err(|error| Error::io("look at the context", path, error))?;
+        let cache = format!("{:x}-{:x}-{:x}", stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
+        let hashes = FileHashes::at(caches.join(cache));
+        Ok(Self { path: path.to_owned(), root, ignored, hashes })
+    }
+
+    /// Writes what was learned about files. A failure costs time at the next build, nothing else.
+    pub(crate) fn save_hashes(&self) {
+        let _ = self.hashes.save();
+    }
+
+    /// The directory, as the user named it.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether `.dockerignore` hides something that is there.
+    pub(crate) fn hides(&self, path: &LayerPath) -> bool {
+        !self.ignored.is_empty() && self.resolve(path).is_ok_and(|found| found.is_some())
+    }
+
+    pub(crate) fn find(&self, path: &LayerPath) -> Result<Option<Found>, Error> {
+        let Some((resolved, stat)) = self.resolve(path)? else { return Ok(None) };
+        let directory = file_type(&stat) == FileType::Directory;
+        let ignored = !resolved.is_root() && left_out(&self.ignored, &resolved, directory);
+        Ok((!ignored).then_some(Found { path: resolved, directory }))
+    }
+
+    fn resolve(&self, path: &LayerPath) -> Result<Option<(LayerPath, Statx)>, Error> {
+        let opened = openat2(
+            &self.root,
+            relative(path),
+            OFlags::PATH | OFlags::CLOEXEC,
+            Mode::empty(),
+            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+        );
+        let fail = |error| Error::io("look at", self.host_path(path), error);
+        let file = match opened {
+            Ok(file) => file,
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => return Ok(None),
+            Err(error) => return Err(fail(error)),
+        };
+        let stat = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).map_err(fail)?;
+        let (root, real) = (real_path(&self.root)?, real_path(&file)?);
+        let inside = real.strip_prefix(&root).map_err(|_| Error::outside(path, &self.path))?;
+        let inside = LayerPath::new(inside.as_os_str().as_bytes())
+            .map_err(|error| Error::path(path, error))?;
+        Ok(Some((inside, stat)))
+    }
+
+    pub(crate) fn list(&self, path: &LayerPath) -> Result<Vec<(Vec<u8>, bool)>, Error> {
+        let folder = self.open_beneath(path, OFlags::DIRECTORY)?;
+        let mut listed = Vec::new();
+        for name in self.names(&folder, path)? {
+            let Some(stat) = self.stat(&folder, &name, path)? else { continue };
+            let child = join(path, &name)?;
+            let directory = file_type(&stat) == FileType::Directory;
+            if !left_out(&self.ignored, &child, directory) {
+                listed.push((name, directory));
+            }
+        }
+        Ok(listed)
+    }
+
+    pub(crate) fn walk(&self, path: &LayerPath) -> Result<Vec<Item>, Error> {
+        let file = self.open_beneath(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let stat = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+            .map_err(|error| Error::io("look at", self.host_path(path), error))?;
+        let mut walk = Walk { directory: self, items: Vec::new() };
+        let prefix = path.as_bytes().len();
+        if file_type(&stat) == FileType::Directory {
+            walk.folder(path, prefix, &stat)?;
+        } else {
+            let parent = path.parent().unwrap_or_default();
+            let folder = self.open_beneath(&parent, OFlags::DIRECTORY)?;
+            walk.leaf(&folder, path.name().unwrap_or_default(), path, prefix, &stat)?;
+        }
+        if path.is_root() {
+            // BuildKit receives the context without its root's own mode and time.
+            walk.items[0].metadata = Metadata { mode: 0o755, ..Metadata::default() };
+        }
+        Ok(walk.items)
+    }
+
+    /// Mode of a directory.
+    pub(crate) fn metadata(&self, path: &LayerPath) -> Result<Metadata, Error> {
+        let folder = self.open_beneath(path, OFlags::DIRECTORY)?;
+        let stat = statx(&folder, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
+            .map_err(|error| Error::io("look at", self.host_path(path), error))?;
+        Ok(metadata(&stat, xattrs(folder.as_fd())))
+    }
+
+    /// Opens a regular file that a walk gave, and sees to it that its hash is remembered.
+    pub(crate) fn open(&self, path: &LayerPath, identity: Identity) -> Result<Reading, Error> {
+        let clock = FileHashes::now();
+        let file = self.open_beneath(path, OFlags::NOFOLLOW)?;
+        Ok(Reading::disk(std::fs::File::from(file), self.host_path(path), identity, clock))
+    }
+
+    /// Remembers what a file held, when it is still the one that was opened.
+    pub(crate) fn remember(&self, reading: &Reading, digest: [u8; 32], xattrs: bool) {
+        if let Some((identity, clock)) = reading.unchanged() {
+            self.hashes.put(&identity, Known { digest, xattrs }, clock);
+        }
+    }
+
+    fn open_beneath(&self, path: &LayerPath, flags: OFlags) -> Result<OwnedFd, Error> {
+        let flags = flags | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NONBLOCK;
+        let flags = if flags.contains(OFlags::PATH) { flags - OFlags::NONBLOCK } else { flags };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        openat2(&self.root, relative(path), flags, Mode::empty(), resolve)
+            .map_err(|error| Error::io("open", self.host_path(path), error))
+    }
+
+    fn names(&self, folder: &OwnedFd, path: &LayerPath) -> Result<Vec<Vec<u8>>, Error> {
+        let fail = |error| Error::io("list", self.host_path(path), error);
+        let mut names = Vec::new();
+        for entry in Dir::read_from(folder).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// `None` for a file that went away since it was listed.
+    fn stat(&self, folder: &OwnedFd, name: &[u8], at: &LayerPath) -> Result<Option<Statx>, Error> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        match statx(folder, name, flags, StatxFlags::BASIC_STATS) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(error) => {
+                let at = join(at, name)?;
+                Err(Error::io("look at", self.host_path(&at), error))
+            }
+        }
+    }
+
+    fn host_path(&self, path: &LayerPath) -> PathBuf {
+        self.path.join(std::ffi::OsStr::from_bytes(path.as_bytes()))
+    }
+}
+
+struct Walk<'a> {
+    directory: &'a Directory,
+    items: Vec<Item>,
+}
+
+impl Walk<'_> {
+    /// A directory and all below it. `prefix` is the length of the walked root's own path.
+    fn folder(&mut self, path: &LayerPath, prefix: usize, stat: &Statx) -> Result<(), Error> {
+        let folder = self.directory.open_beneath(path, OFlags::DIRECTORY)?;
+        let xattrs = xattrs(folder.as_fd());
+        self.items.push(Item {
+            path: below(path, prefix)?,
+            metadata: metadata(stat, xattrs),
+            kind: ItemKind::Directory,
+        });
+        for name in self.directory.names(&folder, path)? {
+            self.child(&folder, &name, path, prefix)?;
+        }
+        Ok(())
+    }
+
+    fn child(
+        &mut self,
+        folder: &OwnedFd,
+        name: &[u8],
+        parent: &LayerPath,
+        prefix: usize,
+    ) -> Result<(), Error> {
+        let directory = self.directory;
+        let path = join(parent, name)?;
+        let Some(stat) = directory.stat(folder, name, parent)? else { return Ok(()) };
+        let is_folder = file_type(&stat) == FileType::Directory;
+        if !is_folder {
+            let ignored = directory.ignored.matches(path.as_bytes());
+            return if ignored { Ok(()) } else { self.leaf(folder, name, &path, prefix, &stat) };
+        }
+        match directory.ignored.directory(path.as_bytes()) {
+            Descent::Skip => Ok(()),
+            Descent::Enter => self.folder(&path, prefix, &stat),
+            Descent::Search => {
+                // The directory itself is copied only where something in it is.
+                let before = self.items.len();
+                self.folder(&path, prefix, &stat)?;
+                if self.items.len() == before + 1 {
+                    self.items.truncate(before);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Anything but a directory.
+    fn leaf(
+        &mut self,
+        folder: &OwnedFd,
+        name: &[u8],
+        path: &LayerPath,
+        prefix: usize,
+        stat: &Statx,
+    ) -> Result<(), Error> {
+        let mut attributes = Xattrs::new();
+        let device = Device { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor };
+        let kind = match file_type(stat) {
+            FileType::RegularFile => ItemKind::File(self.file(path, stat, &mut attributes)),
+            FileType::Symlink => ItemKind::Symlink(self.link(folder, name, path)?),
+            FileType::CharacterDevice => ItemKind::CharDevice(device),
+            FileType::BlockDevice => ItemKind::BlockDevice(device),
+            FileType::Fifo => ItemKind::Fifo,
+            // A socket means nothing without its process.
+            _ => return Ok(()),
+        };
+        let metadata = metadata(stat, attributes);
+        self.items.push(Item { path: below(path, prefix)?, metadata, kind });
+        Ok(())
+    }
+
+    fn file(&self, path: &LayerPath, stat: &Statx, attributes: &mut Xattrs) -> File {
+        let identity = Identity::of(stat);
+        let known = self.directory.hashes.get(&identity);
+        if known.is_none_or(|known| known.xattrs)
+            && let Ok(file) = self.directory.open_beneath(path, OFlags::NOFOLLOW)
+        {
+            *attributes = xattrs(file.as_fd());
+        }
+        let digest =
+            Arc::new(known.map_or_else(OnceLock::new, |known| OnceLock::from(known.digest)));
+        File { size: stat.stx_size, digest, origin: Origin::Disk { path: path.clone(), identity } }
+    }
+
+    fn link(&self, folder: &OwnedFd, name: &[u8], path: &LayerPath) -> Result<Vec<u8>, Error> {
+        rustix::fs::readlinkat(folder, name, Vec::new())
+            .map(std::ffi::CString::into_bytes)
+            .map_err(|error| Error::io("read the link", self.directory.host_path(path), error))
+    }
+}
+
+fn metadata(stat: &Statx, xattrs: Xattrs) -> Metadata {
+    Metadata {
+        mode: stat.stx_mode & 0o7777,
+        mtime: Timestamp { seconds: stat.stx_mtime.tv_sec, nanoseconds: 0 },
+        xattrs,
+        ..Metadata::default()
+    }
+}
+
+/// The attributes that belong to a file rather than to the host it lies on.
+fn xattrs(file: BorrowedFd<'_>) -> Xattrs {
+    let mut names = vec![0_u8; 1024];
+    let mut found = Xattrs::new();
+    let listed = match rustix::fs::flistxattr(file, names.as_mut_slice()) {
+        Ok(length) => length,
+        Err(rustix::io::Errno::RANGE) => {
+            names.resize(64 << 10, 0);
+            rustix::fs::flistxattr(file, names.as_mut_slice()).unwrap_or(0)
+        }
+        Err(_) => 0,
+    };
+    for name in names[..listed].split(|&byte| byte == 0) {
+        if name.starts_with(b"user.") || name == b"security.capability" {
+            let mut value = vec![0_u8; 64 << 10];
+            if let Ok(length) = rustix::fs::fgetxattr(file, name, value.as_mut_slice()) {
+                value.truncate(length);
+                found.insert(name.to_owned(), value);
+            }
+        }
+    }
+    found
+}
+
+fn file_type(stat: &Statx) -> FileType {
+    FileType::from_raw_mode(u32::from(stat.stx_mode))
+}
+
+/// A path as openat2 takes it: the root is `.`.
+fn relative(path: &LayerPath) -> &[u8] {
+    if path.is_root() { b"." } else { path.as_bytes() }
+}
+
+fn join(path: &LayerPath, name: &[u8]) -> Result<LayerPath, Error> {
+    path.join(name).map_err(|error| Error::path(path, error))
+}
+
+fn below(path: &LayerPath, prefix: usize) -> Result<LayerPath, Error> {
+    LayerPath::new(&path.as_bytes()[prefix..]).map_err(|error| Error::path(path, error))
+}
+
+fn real_path(file: &OwnedFd) -> Result<PathBuf, Error> {
+    use std::os::fd::AsRawFd as _;
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    std::fs::read_link(&link).map_err(|error: io::Error| Error::io("read", link, error))
+}

@@ -1,0 +1,114 @@
+//! The bytes of one file, from wherever they are.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, StatxFlags, statx};
+use sha2::{Digest as _, Sha256};
+use tree::Extent;
+
+use super::hashes::Identity;
+
+/// A file that is being read. Reads from a tar use positions, so readers may share a descriptor.
+pub(crate) struct Reading {
+    from: From,
+    /// What to call it in an error.
+    name: PathBuf,
+}
+
+enum From {
+    Disk { file: File, identity: Identity, clock: i128 },
+    Tar { tar: Arc<File>, extents: Vec<Extent>, size: u64, at: u64 },
+    Text { text: Arc<str>, at: usize },
+}
+
+impl Reading {
+    pub(super) fn disk(file: File, name: PathBuf, identity: Identity, clock: i128) -> Self {
+        Self { from: From::Disk { file, identity, clock }, name }
+    }
+
+    pub(super) fn tar(tar: Arc<File>, name: PathBuf, extents: Vec<Extent>, size: u64) -> Self {
+        Self { from: From::Tar { tar, extents, size, at: 0 }, name }
+    }
+
+    pub(super) fn text(text: Arc<str>) -> Self {
+        Self { from: From::Text { text, at: 0 }, name: "<heredoc>".into() }
+    }
+
+    /// What to call it in an error.
+    pub(crate) fn name(&self) -> &std::path::Path {
+        &self.name
+    }
+
+    /// The identity of a file on disk, with the clock from before it was opened, where the file has
+    /// not changed since the walk.
+    pub(super) fn unchanged(&self) -> Option<(Identity, i128)> {
+        let From::Disk { file, identity, clock } = &self.from else { return None };
+        let stat = statx(file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).ok()?;
+        (Identity::of(&stat) == *identity).then_some((*identity, *clock))
+    }
+}
+
+impl Read for Reading {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.from {
+            From::Disk { file, .. } => file.read(buffer),
+            From::Tar { tar, extents, size, at } => {
+                let count = read_sparse(tar, extents, *size, *at, buffer)?;
+                *at += count as u64;
+                Ok(count)
+            }
+            From::Text { text, at } => {
+                let count = (&text.as_bytes()[*at..]).read(buffer)?;
+                *at += count;
+                Ok(count)
+            }
+        }
+    }
+}
+
+/// Reads a file of a tar at `at`; what no extent covers is zeros.
+fn read_sparse(
+    tar: &File,
+    extents: &[Extent],
+    size: u64,
+    at: u64,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    use std::os::unix::fs::FileExt as _;
+    let index = extents.partition_point(|extent| extent.file_offset + extent.length <= at);
+    let next = extents.get(index);
+    let limit = |until: u64| buffer.len().min(usize::try_from(until - at).unwrap_or(usize::MAX));
+    match next {
+        Some(extent) if extent.file_offset <= at => {
+            let count = limit(extent.file_offset + extent.length);
+            let count =
+                tar.read_at(&mut buffer[..count], extent.tar_offset + at - extent.file_offset)?;
+            if count == 0 && !buffer.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            Ok(count)
+        }
+        _ => {
+            let count = limit(next.map_or(size, |extent| extent.file_offset.min(size)));
+            buffer[..count].fill(0);
+            Ok(count)
+        }
+    }
+}
+
+/// SHA-256 of all that is left to read.
+pub(crate) fn digest_of(reader: &mut impl Read) -> io::Result<[u8; 32]> {
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finalize().into()),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
