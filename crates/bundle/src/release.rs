@@ -15,8 +15,9 @@ use crate::record::{NAME, Record, is_missing};
 /// a release that was cut short whatever it took away.
 ///
 /// # Errors
-/// [`Error::NotABundle`] for any other directory: nothing is touched then. Someone else's mount in
-/// the bundle, before anything is deleted. What the disk says.
+/// [`Error::NotABundle`] for any other directory: nothing is touched then. Someone else's mount: in
+/// the root file system before anything is deleted, elsewhere in the bundle when it is reached; it is
+/// never entered. What the disk says.
 pub fn release(dir: &Path) -> Result<(), Error> {
     match fs::metadata(dir) {
         Err(error) if is_missing(&error) => return Ok(()),

@@ -1,11 +1,15 @@
 //! Removing directories whatever is in them: any depth, any names, any modes.
 
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, renameat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, openat, openat2, renameat, unlinkat,
+};
 use rustix::io::Errno;
 
 use crate::Error;
@@ -18,11 +22,13 @@ const MAX_DEPTH: usize = 64;
 /// is no error if it is missing.
 ///
 /// # Errors
-/// What the disk says, with the directory's path. A mount point inside is busy, and stays.
+/// What the disk says, with the directory's path. What is mounted at or below it is not entered: an
+/// error, too.
 pub fn remove(directory: &Path) -> Result<(), Error> {
-    match clear(directory) {
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
+    match open_unmounted(directory) {
+        Ok(root) => empty_all(&root).map_err(Error::io("empty", directory))?,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(error) => return Err(Error::io("remove", directory)(error)),
     }
     match fs::remove_dir(directory) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -32,18 +38,30 @@ pub fn remove(directory: &Path) -> Result<(), Error> {
     }
 }
 
-/// Empties a directory.
+/// Empties a directory, which may itself be a mount point.
 pub(crate) fn clear(directory: &Path) -> Result<(), Error> {
-    let root = open(CWD, directory).map_err(Error::io("open", directory))?;
+    let root = openat(CWD, directory, DIRECTORY, Mode::empty());
+    let root = root.map_err(Error::io("open", directory))?;
+    empty_all(&root).map_err(Error::io("empty", directory))
+}
+
+/// Opens a directory, unless something is mounted there.
+fn open_unmounted(directory: &Path) -> Result<OwnedFd, Errno> {
+    let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else {
+        return Err(Errno::BUSY);
+    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let parent = openat(CWD, parent, flags, Mode::empty())?;
+    let name = CString::new(name.as_bytes()).map_err(|_| Errno::INVAL)?;
+    open(&parent, &name)
+}
+
+fn empty_all(root: &OwnedFd) -> Result<(), Errno> {
     let mut moved = 0;
-    loop {
-        match empty(&root, &root, 0, &mut moved) {
-            Ok(true) => return Ok(()),
-            // Something has been moved up, into the root: once more.
-            Ok(false) => continue,
-            Err(error) => return Err(Error::io("empty", directory)(error)),
-        }
-    }
+    // Each time that something has been moved up, into the root: once more.
+    while !empty(root, root, 0, &mut moved)? {}
+    Ok(())
 }
 
 /// Empties the directory as far as `MAX_DEPTH` goes; moves what is deeper into `root` under new names,
@@ -88,7 +106,7 @@ enum Unlinked {
     Directory,
 }
 
-fn unlink(directory: &OwnedFd, name: &std::ffi::CStr, flags: AtFlags) -> Result<Unlinked, Errno> {
+fn unlink(directory: &OwnedFd, name: &CStr, flags: AtFlags) -> Result<Unlinked, Errno> {
     match unlinkat(directory, name, flags) {
         Ok(()) | Err(Errno::NOENT) => Ok(Unlinked::Gone),
         Err(Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST) => Ok(Unlinked::Directory),
@@ -96,12 +114,7 @@ fn unlink(directory: &OwnedFd, name: &std::ffi::CStr, flags: AtFlags) -> Result<
     }
 }
 
-fn move_up(
-    root: &OwnedFd,
-    directory: &OwnedFd,
-    name: &std::ffi::CStr,
-    moved: &mut u64,
-) -> Result<(), Errno> {
+fn move_up(root: &OwnedFd, directory: &OwnedFd, name: &CStr, moved: &mut u64) -> Result<(), Errno> {
     loop {
         *moved += 1;
         let new_name = format!(".removed-{moved}");
@@ -112,9 +125,13 @@ fn move_up(
     }
 }
 
-fn open(at: impl AsFd, path: impl rustix::path::Arg) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(at, path, flags, Mode::empty())
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Opens a directory that is to be emptied. What is mounted there is somebody's: EXDEV.
+fn open(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    openat2(at, name, DIRECTORY, Mode::empty(), resolve)
 }
 
 #[cfg(test)]
@@ -139,10 +156,10 @@ mod tests {
 
     /// Far deeper than PATH_MAX and the limit of open files allow at once.
     fn nest(top: &Path, depth: usize) {
-        let mut directory = open(CWD, top).unwrap();
+        let mut directory = openat(CWD, top, DIRECTORY, Mode::empty()).unwrap();
         for _ in 0..depth {
             rustix::fs::mkdirat(&directory, "deep", Mode::RWXU).unwrap();
-            directory = open(&directory, "deep").unwrap();
+            directory = open(&directory, c"deep").unwrap();
         }
     }
 }
