@@ -1,7 +1,9 @@
 //! `.dockerignore` as moby's ignorefile reader and patternmatcher have it (Dockerfile reference,
 //! ".dockerignore files").
 
-use crate::wildcard::{Class, SLASH, States, Token, Unit, units};
+mod pattern;
+
+use pattern::{Pattern, Subject};
 
 /// A `.dockerignore` that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,13 +36,6 @@ pub enum Descent {
     Skip,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Pattern {
-    tokens: Vec<Token>,
-    /// `!`: what matches is not ignored.
-    exception: bool,
-}
-
 impl IgnorePatterns {
     /// Reads the lines of a `.dockerignore`.
     ///
@@ -71,12 +66,12 @@ impl IgnorePatterns {
 
     /// Whether `path` is ignored: the last pattern that matches it or a directory above decides.
     pub fn matches(&self, path: &[u8]) -> bool {
-        self.last_match(&units(path)).is_some_and(|at| !self.patterns[at].exception)
+        self.last_match(&Subject::new(path)).is_some_and(|at| !self.patterns[at].exception)
     }
 
     /// What to do with the directory `path`.
     pub fn directory(&self, path: &[u8]) -> Descent {
-        let path = units(path);
+        let path = Subject::new(path);
         let Some(last) = self.last_match(&path).filter(|at| !self.patterns[*at].exception) else {
             return Descent::Enter;
         };
@@ -88,98 +83,7 @@ impl IgnorePatterns {
         }
     }
 
-    fn last_match(&self, path: &[Unit]) -> Option<usize> {
+    fn last_match(&self, path: &Subject<'_>) -> Option<usize> {
         self.patterns.iter().rposition(|pattern| pattern.matches_or_above(path))
-    }
-}
-
-impl Pattern {
-    fn new(line: &str) -> Result<Self, &'static str> {
-        let (exception, path) = match line.strip_prefix('!') {
-            Some(rest) => (true, rest.trim()),
-            None => (false, line),
-        };
-        if path.is_empty() {
-            return Err("an exception without a pattern");
-        }
-        let path = clean(path);
-        let path = if path.len() > 1 { path.trim_start_matches('/') } else { &path };
-        let tokens = tokens(path).ok_or("malformed pattern")?;
-        Ok(Self { tokens, exception })
-    }
-
-    /// Whether the path or a directory above it matches.
-    fn matches_or_above(&self, path: &[Unit]) -> bool {
-        let mut states = States::new(&self.tokens);
-        for (at, unit) in path.iter().enumerate() {
-            states.take(*unit);
-            let component_ends = path.get(at + 1).is_none_or(|next| *next == SLASH);
-            if component_ends && states.complete() {
-                return true;
-            }
-            if states.dead() && !states.complete() {
-                return false;
-            }
-        }
-        false
-    }
-
-    fn may_match_below(&self, directory: &[Unit]) -> bool {
-        let mut states = States::new(&self.tokens);
-        directory.iter().chain(&[SLASH]).for_each(|unit| states.take(*unit));
-        !states.dead()
-    }
-}
-
-/// The shortest path that means the same, as Go's `filepath.Clean` has it.
-fn clean(path: &str) -> String {
-    let rooted = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => drop(parts.pop()),
-            ".." if rooted => {}
-            part => parts.push(part),
-        }
-    }
-    let joined = parts.join("/");
-    match (rooted, joined.is_empty()) {
-        (true, _) => format!("/{joined}"),
-        (false, true) => ".".to_owned(),
-        (false, false) => joined,
-    }
-}
-
-fn tokens(pattern: &str) -> Option<Vec<Token>> {
-    let mut tokens = Vec::new();
-    let mut chars = pattern.chars().peekable();
-    while let Some(c) = chars.next() {
-        tokens.push(match c {
-            '*' if chars.next_if_eq(&'*').is_some() => {
-                chars.next_if_eq(&'/');
-                if chars.peek().is_some() { Token::Deep } else { Token::Rest }
-            }
-            '*' => Token::Star,
-            '?' => Token::Any,
-            '[' => Token::Class(Class::read(&mut chars)?),
-            '\\' => Token::Unit(Unit::from(chars.next()?)),
-            c => Token::Unit(Unit::from(c)),
-        });
-    }
-    suffix(pattern, &mut tokens);
-    Some(tokens)
-}
-
-/// `**name` without other wildcards matches every path that ends so, not only whole components: a
-/// rule of moby's that `**.go` relies on.
-fn suffix(pattern: &str, tokens: &mut [Token]) {
-    let literal = |token: &Token| matches!(token, Token::Unit(_));
-    if let [first @ Token::Deep, rest @ ..] = tokens
-        && rest.iter().all(literal)
-        && !pattern.starts_with("**/")
-        && !pattern.contains('\\')
-    {
-        *first = Token::Rest;
     }
 }
