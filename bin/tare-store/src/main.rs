@@ -1,2 +1,76 @@
-//! Skeleton.
-fn main() {}
+//! Everything about images at rest: import, list, inspect, tag, remove, collect, and bundles.
+//!
+//! Results go to standard output, progress and messages to standard error. What needs no mount works
+//! for an ordinary user.
+
+mod change;
+mod command;
+mod find;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use store::Store;
+
+/// Images at rest
+#[derive(Debug, Parser)]
+#[command(name = "tare-store", version, subcommand_required = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(flatten)]
+    store: cli::StoreFlag,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make an image of a root file system's tar
+    Import(command::import::Arguments),
+    /// List images
+    #[command(visible_aliases = ["list", "images"])]
+    Ls(command::ls::Arguments),
+    /// Show an image's configuration, manifest or history
+    Inspect(command::inspect::Arguments),
+    /// Show an image's layers: the size of each, and the instruction that made it
+    History(command::history::Arguments),
+    /// Give an image a further name
+    Tag(command::tag::Arguments),
+    /// Take names away from images; gc then frees what has no name
+    #[command(visible_aliases = ["rmi", "untag"])]
+    Rm(command::rm::Arguments),
+    /// Remove what no image, bundle or build holds
+    #[command(visible_alias = "prune")]
+    Gc(command::gc::Arguments),
+    /// Make a runtime bundle of an image
+    Bundle(Box<command::bundle::Arguments>),
+    /// Release a bundle: unmount it, and delete it with its read-write layer
+    Unbundle(command::unbundle::Arguments),
+    /// Show where the store is, what is in it, and how it is mounted
+    Info(command::info::Arguments),
+}
+
+fn main() -> ExitCode {
+    cli::run("tare-store", || dispatch(cli::parse()?))
+}
+
+fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let command = match arguments.command {
+        // The one command that needs no store.
+        Command::Unbundle(arguments) => return command::unbundle::run(&arguments),
+        command => command,
+    };
+    let store = Store::open(&arguments.store.path()?)?;
+    match command {
+        Command::Import(arguments) => command::import::run(&arguments, &store),
+        Command::Ls(arguments) => command::ls::run(&arguments, &store),
+        Command::Inspect(arguments) => command::inspect::run(&arguments, &store),
+        Command::History(arguments) => command::history::run(&arguments, &store),
+        Command::Tag(arguments) => command::tag::run(&arguments, &store),
+        Command::Rm(arguments) => command::rm::run(&arguments, &store),
+        Command::Gc(arguments) => command::gc::run(&arguments, &store),
+        Command::Bundle(arguments) => command::bundle::run(&arguments, &store),
+        Command::Unbundle(arguments) => command::unbundle::run(&arguments),
+        Command::Info(arguments) => command::info::run(&arguments, &store),
+    }
+}

@@ -7,7 +7,10 @@ use anyhow::{Context as _, bail};
 
 /// The variables of the files, then those of the words. A name alone takes its value from our own
 /// environment; where we have none it stays alone, which unsets it in the container.
-pub(crate) fn variables(words: &[String], files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
+///
+/// # Errors
+/// For words without a name, and files that cannot be read or hold such lines.
+pub fn variables(words: &[String], files: &[PathBuf]) -> anyhow::Result<Vec<String>> {
     let mut all = Vec::new();
     for path in files {
         all.extend(read(path)?);

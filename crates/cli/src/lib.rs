@@ -33,11 +33,12 @@ mod suggest;
 mod table;
 
 pub use arguments::{parse, try_parse};
+pub use env::variables;
 pub use error::{ErrorExt, code, coded, hinted, usage};
 pub use human::{age, bytes, bytes_iec, duration, parse_time, rfc3339, rfc3339_nanos};
 pub use interrupt::{Interrupt, Interrupted};
 pub use output::{Out, note, print, print_json, warn};
-pub use place::{StoreFlag, sibling, store_path};
+pub use place::{StoreFlag, runtime_dir, sibling, store_path};
 pub use program::run;
 pub use progress::{Bar, Counted, Progress, ProgressMode, Step};
 pub use run_flags::RunFlags;

@@ -15,6 +15,11 @@ pub struct StoreFlag {
 }
 
 impl StoreFlag {
+    /// What the user gave, by flag or variable.
+    pub fn given(&self) -> Option<&Path> {
+        self.store.as_deref()
+    }
+
     /// The store's directory; see [`store_path`].
     ///
     /// # Errors
@@ -42,6 +47,19 @@ pub fn store_path(flag: Option<PathBuf>) -> anyhow::Result<PathBuf> {
         .map(|data| data.join("tare"))
         .context("cannot tell where the store is: neither $HOME nor $XDG_DATA_HOME is set")
         .hint("name it with --store DIR")
+}
+
+/// Where the state of running containers is: `/run/tare` for root, `$XDG_RUNTIME_DIR/tare` for others,
+/// and below `/tmp` where that is not set.
+pub fn runtime_dir() -> PathBuf {
+    let user = rustix::process::geteuid();
+    if user.is_root() {
+        return "/run/tare".into();
+    }
+    match variable("XDG_RUNTIME_DIR") {
+        Some(dir) => dir.join("tare"),
+        None => format!("/tmp/tare-{}", user.as_raw()).into(),
+    }
 }
 
 /// The program of this name: beside the running one, or in `$PATH`.

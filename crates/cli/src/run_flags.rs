@@ -132,6 +132,11 @@ impl RunFlags {
         self.tty
     }
 
+    /// The signal that stops the container, where the user names one.
+    pub fn stop_signal(&self) -> Option<&str> {
+        self.privileges.stop_signal.as_deref()
+    }
+
     /// The options, for a container that runs `args`, or the image's command where they are empty.
     ///
     /// Reads the files and variables that the options name, and makes the host's directories of `-v`

@@ -1,0 +1,12 @@
+//! A file for each command: its arguments, one call, what it prints.
+
+pub(crate) mod bundle;
+pub(crate) mod gc;
+pub(crate) mod history;
+pub(crate) mod import;
+pub(crate) mod info;
+pub(crate) mod inspect;
+pub(crate) mod ls;
+pub(crate) mod rm;
+pub(crate) mod tag;
+pub(crate) mod unbundle;

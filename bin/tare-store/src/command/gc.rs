@@ -1,0 +1,96 @@
+//! `tare-store gc`: remove what no image, bundle or build holds.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use store::{Garbage, GarbageKind, GcOptions, GcReport, Store};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only say what would go
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Remove the build cache too
+    #[arg(long)]
+    build_cache: bool,
+    /// Name every file
+    #[arg(short, long)]
+    verbose: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The report as `--json` shows it.
+///
+/// ```json
+/// {"DryRun": false, "FreedBytes": 1200000, "Removed": [{"Kind": "blob", "Path": "/…", "Size": 1200000}]}
+/// ```
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Report {
+    dry_run: bool,
+    freed_bytes: u64,
+    removed: Vec<Removed>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Removed {
+    kind: &'static str,
+    path: std::path::PathBuf,
+    size: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {
+    let options = GcOptions { dry_run: arguments.dry_run, build_cache: arguments.build_cache };
+    let report = store.gc(options).context("cannot collect garbage")?;
+    if arguments.json {
+        cli::print_json(&json(report, arguments.dry_run))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.verbose || arguments.dry_run {
+        for garbage in &report.removed {
+            cli::print(format_args!("{} {}", word(garbage.kind), garbage.path.display()))?;
+        }
+    }
+    let verb = if arguments.dry_run { "would free" } else { "freed" };
+    cli::print(format_args!("{verb} {}: {}", cli::bytes(report.freed_bytes), counts(&report)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn json(report: GcReport, dry_run: bool) -> Report {
+    let removed = |Garbage { kind, path, size }| Removed { kind: word(kind), path, size };
+    Report {
+        dry_run,
+        freed_bytes: report.freed_bytes,
+        removed: report.removed.into_iter().map(removed).collect(),
+    }
+}
+
+/// `3 blobs, 1 layer file`, or that there is nothing.
+fn counts(report: &GcReport) -> String {
+    let mut counts: BTreeMap<GarbageKind, usize> = BTreeMap::new();
+    for garbage in &report.removed {
+        *counts.entry(garbage.kind).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return "nothing to remove".to_owned();
+    }
+    let part = |(kind, count): (GarbageKind, usize)| {
+        format!("{count} {}{}", word(kind), if count == 1 { "" } else { "s" })
+    };
+    counts.into_iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
+fn word(kind: GarbageKind) -> &'static str {
+    match kind {
+        GarbageKind::Blob => "blob",
+        GarbageKind::Layer => "layer file",
+        GarbageKind::Rootfs => "root file system",
+        GarbageKind::BuildCache => "build record",
+        GarbageKind::Temporary => "temporary file",
+    }
+}

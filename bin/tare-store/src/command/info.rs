@@ -1,0 +1,106 @@
+//! `tare-store info`: where the store is, what is in it, and how it is mounted.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use rootfs::Driver;
+use serde::Serialize;
+use store::Store;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+///
+/// ```json
+/// {"version": "0.1.0", "store": "/var/lib/tare", "driver": "erofs", "driver_reason": "…",
+///  "kernel": "6.12.0", "images": 2, "image_bytes": 170000000, "cache_bytes": 4000000, "free_bytes": 1}
+/// ```
+#[derive(Debug, Serialize)]
+struct Info {
+    version: &'static str,
+    store: PathBuf,
+    driver: String,
+    /// Why that driver.
+    driver_reason: String,
+    kernel: String,
+    /// Entries of the index.
+    images: usize,
+    /// Room that the image layout takes, in bytes on disk.
+    image_bytes: u64,
+    /// Room that `tare/` takes besides, in bytes on disk.
+    cache_bytes: u64,
+    /// Room that is left on that file system, in bytes.
+    free_bytes: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {
+    let info = info(store)?;
+    if arguments.json {
+        cli::print_json(&info)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    cli::print(format_args!("Store:   {}", info.store.display()))?;
+    cli::print(format_args!("Images:  {}, {}", info.images, cli::bytes(info.image_bytes)))?;
+    cli::print(format_args!("Cache:   {}", cli::bytes(info.cache_bytes)))?;
+    cli::print(format_args!("Free:    {}", cli::bytes(info.free_bytes)))?;
+    cli::print(format_args!("Driver:  {} ({})", info.driver, info.driver_reason))?;
+    cli::print(format_args!("Kernel:  {}", info.kernel))?;
+    cli::print(format_args!("Version: {}", info.version))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn info(store: &Store) -> anyhow::Result<Info> {
+    let root = store.root();
+    let (driver, driver_reason) = Driver::probe(root);
+    let mut seen = Seen::default();
+    let image_bytes = seen.usage(&root.join("blobs"));
+    // After the blobs: a layer that is a link to one takes no room of its own.
+    let cache_bytes = seen.usage(&root.join("tare"));
+    let free = rustix::fs::statvfs(root).map(|it| it.f_bavail.saturating_mul(it.f_frsize));
+    Ok(Info {
+        version: env!("CARGO_PKG_VERSION"),
+        store: root.to_owned(),
+        driver: driver.to_string(),
+        driver_reason,
+        kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+        images: store.references()?.len(),
+        image_bytes,
+        cache_bytes,
+        free_bytes: free.unwrap_or(0),
+    })
+}
+
+/// Files that were counted already.
+#[derive(Debug, Default)]
+struct Seen(std::collections::HashSet<(u64, u64)>);
+
+impl Seen {
+    /// Bytes on disk below a directory, on its own file system; what cannot be read counts nothing.
+    fn usage(&mut self, dir: &Path) -> u64 {
+        let device = fs::metadata(dir).map(|it| it.dev()).unwrap_or(0);
+        self.below(dir, device)
+    }
+
+    fn below(&mut self, dir: &Path, device: u64) -> u64 {
+        let mut sum = 0;
+        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            // A mounted bundle is not the store's own room.
+            if metadata.dev() != device || !self.0.insert((metadata.dev(), metadata.ino())) {
+                continue;
+            }
+            sum += metadata.blocks() * 512;
+            if metadata.is_dir() {
+                sum += self.below(&entry.path(), device);
+            }
+        }
+        sum
+    }
+}

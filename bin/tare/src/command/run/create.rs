@@ -1,0 +1,140 @@
+//! From options to a container on disk, ready to be started.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, anyhow};
+use bundle::BundleOptions;
+use cli::ErrorExt as _;
+use image::{Network, Platform, RunOptions};
+use store::{Image, Store};
+
+use super::{Arguments, Unfinished};
+use crate::Context;
+use crate::container::{self, Container, ContainerId, MonitorLock, Record};
+
+pub(super) fn create(
+    arguments: &Arguments,
+    context: &Context,
+    interrupt: &cli::Interrupt,
+) -> anyhow::Result<(Container, MonitorLock)> {
+    let path = context.store.path()?;
+    let store = Store::open(&path)?;
+    container::sweep(store.root());
+    let image = find(&store, arguments)?;
+    let record = record(arguments, &store, &image)?;
+    let mut options = options(arguments, &record)?;
+    let (container, lock) = context.root.create(record)?;
+    let unfinished = Unfinished(Some(container));
+    let container = unfinished.container()?;
+    container.make_data_dir()?;
+    super::network::add_files(&mut options, &container.dir())?;
+    let options = BundleOptions {
+        run: options,
+        driver: arguments.driver,
+        reference: Some(arguments.image.clone()),
+        // Its state is gone after a crash of the machine, and so is what it wrote.
+        volatile: true,
+        interrupt: Some(interrupt.flag()),
+        ..BundleOptions::default()
+    };
+    bundle::create(&store, &image, &container.bundle(), &options)?;
+    if let Some(path) = &arguments.cidfile {
+        write_id(path, &container.record.id)?;
+    }
+    let container = container.clone();
+    unfinished.finished();
+    Ok((container, lock))
+}
+
+fn find(store: &Store, arguments: &Arguments) -> anyhow::Result<Image> {
+    let name = &arguments.image;
+    let Some((_, descriptor)) = store.resolve(name)? else {
+        return Err(anyhow!("no such image: {name}")).hint(suggestion(store, name));
+    };
+    let platform = arguments.platform.clone().unwrap_or_else(Platform::host);
+    Ok(store.image(&descriptor, &platform)?)
+}
+
+fn suggestion(store: &Store, name: &str) -> String {
+    let references = store.references().unwrap_or_default();
+    let names: Vec<String> = references
+        .into_iter()
+        .filter_map(|(name, _)| {
+            Some(name?.parse::<image::Reference>().ok()?.familiar().to_string())
+        })
+        .collect();
+    let near = cli::nearest(name, names.iter().map(String::as_str)).join(", ");
+    if near.is_empty() {
+        format!(
+            "build it with: tare build -t {name} DIR, or import a root file system with: tare store import FILE {name}"
+        )
+    } else {
+        format!("did you mean {near}?")
+    }
+}
+
+fn record(arguments: &Arguments, store: &Store, image: &Image) -> anyhow::Result<Record> {
+    let id = ContainerId::random()?;
+    let name = arguments.name.clone().unwrap_or_else(|| id.words());
+    container::check_name(&name)?;
+    let config = &image.config.config;
+    Ok(Record {
+        name,
+        image: arguments.image.clone(),
+        image_id: image.config_digest.to_string(),
+        command: arguments.flags.command_line(config, &arguments.command),
+        created: SystemTime::now(),
+        store: store.root().to_owned(),
+        runtime: runtime(&arguments.runtime)?,
+        tty: arguments.flags.tty(),
+        interactive: arguments.interactive,
+        detached: arguments.detach,
+        auto_remove: arguments.rm,
+        stop_signal: arguments
+            .flags
+            .stop_signal()
+            .map(str::to_owned)
+            .or_else(|| Some(config.stop_signal.clone()).filter(|signal| !signal.is_empty())),
+        stop_timeout: arguments.stop_timeout,
+        labels: labels(&arguments.label),
+        id,
+    })
+}
+
+/// A program by its path, or by a name that is looked up.
+fn runtime(program: &Path) -> anyhow::Result<PathBuf> {
+    match program.to_str() {
+        Some(name) if !name.contains('/') => cli::sibling(name),
+        _ => std::path::absolute(program).context("cannot tell the working directory"),
+    }
+}
+
+fn labels(words: &[String]) -> BTreeMap<String, String> {
+    let pair = |word: &String| {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        (name.to_owned(), value.to_owned())
+    };
+    words.iter().map(pair).collect()
+}
+
+fn options(arguments: &Arguments, record: &Record) -> anyhow::Result<RunOptions> {
+    let mut options = arguments.flags.options(&arguments.command)?;
+    options.cgroups_path = Some(Path::new("/tare").join(record.id.as_str()));
+    if options.hostname.is_none() && options.network != Network::Host {
+        options.hostname = Some(record.id.short().to_owned());
+    }
+    if arguments.init {
+        let own = std::env::current_exe().context("cannot tell where this program is")?;
+        options.init = Some(own);
+    }
+    Ok(options)
+}
+
+/// As docker: a file that exists belongs to another container.
+fn write_id(path: &Path, id: &ContainerId) -> anyhow::Result<()> {
+    std::fs::File::create_new(path)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, id.as_str().as_bytes()))
+        .with_context(|| format!("cannot write the container's id to {}", path.display()))
+}
