@@ -1,0 +1,287 @@
+//! A blob, from the registry into the store: streamed, bounded, verified, resumed where it broke off.
+//!
+//! Distribution-spec, "Pulling blobs" (with `Range`, RFC 9110 section 14).
+
+use std::io::{Read, Write as _};
+use std::time::Instant;
+
+use image::{Descriptor, Digest};
+use store::{BlobWriter, Store};
+use ureq::Body;
+use ureq::http::Response;
+
+use crate::Error;
+use crate::failure::Failure;
+use crate::progress::Event;
+use crate::session::Session;
+use crate::transport::{self, header};
+
+/// What is read at a time.
+const PIECE: usize = 128 * 1024;
+/// How much has to come in the time of a stall, in bytes.
+const TRICKLE: u64 = 16 * 1024;
+/// How far a transfer has to move on for its failures to be forgotten, in bytes.
+const PROGRESS: u64 = 1024 * 1024;
+
+/// Fetches the blob into the store, unless it is there.
+///
+/// # Errors
+/// What the registry does not send, or sends wrong; what the store does not take. The store is then
+/// as before.
+pub(crate) fn fetch(
+    session: &Session<'_>,
+    store: &Store,
+    blob: &Descriptor,
+    digest: Digest,
+) -> Result<(), Error> {
+    let size = blob.size();
+    let what = || format!("blob {digest}");
+    if store.has_blob(blob).map_err(|source| Error::store(what(), source))? {
+        session.progress.event(Event::Known { digest, size });
+        return Ok(());
+    }
+    session.progress.event(Event::Started { digest, size });
+    let transfer = Transfer { session, store, blob, digest, action: format!("get blob {digest}") };
+    let partial = transfer.receive()?;
+    let resumed = partial.resumed;
+    let mut kept = transfer.keep(partial);
+    // What was put together from several answers may be put together wrongly: once more.
+    if resumed && matches!(kept, Err(Halt::Failure(_))) {
+        kept = transfer.keep(transfer.receive()?);
+    }
+    kept.map_err(|halt| match halt {
+        Halt::Failure(failure) => session.error(&transfer.action, failure),
+        Halt::Error(error) => error,
+    })?;
+    session.progress.event(Event::Done { digest });
+    Ok(())
+}
+
+struct Transfer<'a> {
+    session: &'a Session<'a>,
+    store: &'a Store,
+    blob: &'a Descriptor,
+    digest: Digest,
+    action: String,
+}
+
+/// What has come so far. Dropped, it is gone from the disk.
+struct Partial {
+    writer: BlobWriter,
+    received: u64,
+    /// Whether it came in several answers.
+    resumed: bool,
+    /// Whether the registry can be asked for a part.
+    ranges: bool,
+}
+
+/// Why an attempt ended: the registry's fault, or not.
+enum Halt {
+    Failure(Failure),
+    Error(Error),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+impl Transfer<'_> {
+    /// All bytes of the blob, in as many attempts as it takes.
+    fn receive(&self) -> Result<Partial, Error> {
+        let writer = self.store.blob_writer().map_err(|source| self.store_error(source))?;
+        let mut partial = Partial { writer, received: 0, resumed: false, ranges: true };
+        let mut patience = self.session.patience(&self.action);
+        loop {
+            let before = partial.received;
+            let failure = match self.attempt(&mut partial) {
+                Ok(()) => return Ok(partial),
+                Err(Halt::Failure(failure)) => failure,
+                Err(Halt::Error(error)) => return Err(error),
+            };
+            partial.ranges &= !matches!(failure, Failure::Range { .. });
+            if partial.received - before >= PROGRESS {
+                patience.renew();
+            }
+            patience.failed(failure)?;
+        }
+    }
+
+    /// Gives the blob its name in the store.
+    fn keep(&self, partial: Partial) -> Result<(), Halt> {
+        match partial.writer.finish_verified(self.blob) {
+            Ok(_) => Ok(()),
+            Err(store::Error::Unexpected { want, got, .. }) => {
+                Err(Failure::Digest { expected: want, found: got }.into())
+            }
+            Err(error) => Err(Halt::Error(self.store_error(error))),
+        }
+    }
+
+    /// One request, from where the last one ended.
+    fn attempt(&self, partial: &mut Partial) -> Result<(), Halt> {
+        let Session { endpoint, scheme, .. } = self.session;
+        let url = endpoint.blob(*scheme, &self.digest.to_string());
+        let range = (partial.received > 0 && partial.ranges)
+            .then(|| format!("bytes={}-", partial.received));
+        let headers: Vec<_> = range.iter().map(|range| ("Range", range.as_str())).collect();
+        let response =
+            self.session.get(&url, &headers).map_err(|failure| match (&range, failure) {
+                (Some(asked), Failure::Status { status: 416, .. }) => {
+                    Failure::Range { asked: asked.clone(), found: "416".to_owned() }
+                }
+                (_, failure) => self.foreign(failure),
+            })?;
+        partial.resumed |= partial.received > 0;
+        let start = start(&response, range.as_deref(), partial.received, self.blob.size())?;
+        announced(&response, start, self.blob.size())?;
+        self.copy(response, start, partial)
+    }
+
+    /// Appends the body, which begins at the blob's byte `start`.
+    fn copy(
+        &self,
+        response: Response<Body>,
+        start: u64,
+        partial: &mut Partial,
+    ) -> Result<(), Halt> {
+        let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
+        let size = self.blob.size();
+        let mut pace = Pace { since: Instant::now(), bytes: 0 };
+        let mut piece = vec![0; PIECE];
+        let mut at = start;
+        while at < size {
+            let limit = usize::try_from(size - at).map_or(PIECE, |left| left.min(PIECE));
+            let count = body.read(&mut piece[..limit]).map_err(|error| self.broken(at, error))?;
+            if count == 0 {
+                return Err(self.broken_off(at, "the answer ended too early".to_owned()).into());
+            }
+            self.append(&piece[..count], at, partial)?;
+            at += count as u64;
+            pace.check(count as u64, self.session).map_err(|reason| self.broken_off(at, reason))?;
+        }
+        match body.read(&mut piece[..1]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(Failure::Endless { limit: size }.into()),
+            // All bytes are here, and their digest will tell whether they are right.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Writes what is new of a piece that stands at the blob's byte `at`.
+    fn append(&self, piece: &[u8], at: u64, partial: &mut Partial) -> Result<(), Halt> {
+        if self.session.cancel.is_stopped() {
+            return Err(Halt::Error(Error::Interrupted));
+        }
+        let known = usize::try_from(partial.received - at).unwrap_or(usize::MAX).min(piece.len());
+        let new = &piece[known..];
+        partial.writer.write_all(new).map_err(|source| {
+            Halt::Error(Error::Write { what: format!("blob {}", self.digest), source })
+        })?;
+        partial.received += new.len() as u64;
+        self.session
+            .progress
+            .event(Event::Received { digest: self.digest, bytes: new.len() as u64 });
+        Ok(())
+    }
+
+    fn broken(&self, received: u64, error: std::io::Error) -> Failure {
+        self.broken_off(received, transport::failure(error.into()).to_string())
+    }
+
+    fn broken_off(&self, received: u64, reason: String) -> Failure {
+        Failure::Broken { received, size: self.blob.size(), reason }
+    }
+
+    /// A layer that its owner does not let registries keep says so where it is missing.
+    fn foreign(&self, failure: Failure) -> Failure {
+        let url = self.blob.urls().as_ref().and_then(|urls| urls.first());
+        match (url, &failure) {
+            (Some(url), Failure::Status { status: 404, .. }) => {
+                Failure::Foreign { digest: self.digest, url: crate::refusal::printable(url) }
+            }
+            _ => failure,
+        }
+    }
+
+    fn store_error(&self, source: store::Error) -> Error {
+        Error::store(format!("blob {}", self.digest), source)
+    }
+}
+
+/// Where in the blob a body starts.
+fn start(
+    response: &Response<Body>,
+    asked: Option<&str>,
+    received: u64,
+    size: u64,
+) -> Result<u64, Failure> {
+    if response.status().as_u16() != 206 {
+        return Ok(0);
+    }
+    let content_range = header(response, "content-range").unwrap_or_default();
+    match parse_content_range(content_range) {
+        Some((first, total)) if first == received && total.is_none_or(|total| total == size) => {
+            Ok(first)
+        }
+        _ => Err(Failure::Range {
+            asked: asked.unwrap_or("everything").to_owned(),
+            found: crate::refusal::printable(content_range),
+        }),
+    }
+}
+
+/// The first byte and the total of `bytes 5-9/10`; the total may be `*`.
+fn parse_content_range(value: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = value.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let first = range.split_once('-')?.0.trim().parse().ok()?;
+    let total = if total == "*" { None } else { Some(total.trim().parse().ok()?) };
+    Some((first, total))
+}
+
+/// Refuses a body whose announced length cannot be right before reading it.
+fn announced(response: &Response<Body>, start: u64, size: u64) -> Result<(), Failure> {
+    let length = header(response, "content-length").and_then(|value| value.parse::<u64>().ok());
+    match length.map(|length| start.saturating_add(length)) {
+        Some(found) if found != size => Err(Failure::Size { expected: size, found }),
+        _ => Ok(()),
+    }
+}
+
+/// How fast it goes: a peer that sends a byte now and then is a stalled one.
+struct Pace {
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    fn check(&mut self, count: u64, session: &Session<'_>) -> Result<(), String> {
+        self.bytes += count;
+        if self.since.elapsed() < session.http.stall() {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        self.since = Instant::now();
+        if bytes >= TRICKLE { Ok(()) } else { Err(format!("only {bytes} bytes came in that time")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges() {
+        for (value, want) in [
+            ("bytes 5-9/10", Some((5, Some(10)))),
+            ("bytes 5-9/*", Some((5, None))),
+            ("bytes */10", None),
+            ("items 5-9/10", None),
+            ("bytes 5-9/x", None),
+            ("", None),
+        ] {
+            assert_eq!(parse_content_range(value), want, "{value}");
+        }
+    }
+}

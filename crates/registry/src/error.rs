@@ -1,0 +1,82 @@
+//! What callers of this crate are told.
+
+use std::path::PathBuf;
+
+use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+
+/// Why a pull failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Registry and we did not come together.
+    #[error("cannot {action} of {repository} from {registry}")]
+    Registry {
+        /// What was being done, and to what: `get manifest latest`.
+        action: String,
+        /// The registry as the user names it.
+        registry: String,
+        /// The repository in it.
+        repository: String,
+        /// Why.
+        source: Box<Failure>,
+    },
+    /// The store did not take it.
+    #[error("cannot store {what}")]
+    Store {
+        /// Which blob or name.
+        what: String,
+        /// Why.
+        source: Box<store::Error>,
+    },
+    /// The disk did not take it.
+    #[error("cannot write {what} to the store")]
+    Write {
+        /// Which blob.
+        what: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The certificates of the trusted authorities cannot be had.
+    #[error("cannot read the trusted certificates in {}: {reason}", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// A proxy's URL is none. It is not shown: it may hold a password.
+    #[error("the URL of the {0} proxy is malformed: want http://HOST:PORT")]
+    Proxy(&'static str),
+    /// The user asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// What the user may try, in one line.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry { registry, source, .. } => source.hint(registry),
+            _ => None,
+        }
+    }
+
+    /// The failure of `action` with this repository.
+    pub(crate) fn registry(
+        endpoint: &Endpoint,
+        action: impl Into<String>,
+        source: Failure,
+    ) -> Self {
+        Self::Registry {
+            action: action.into(),
+            registry: endpoint.registry().to_owned(),
+            repository: endpoint.repository().to_owned(),
+            source: Box::new(source),
+        }
+    }
+
+    pub(crate) fn store(what: impl Into<String>, source: store::Error) -> Self {
+        Self::Store { what: what.into(), source: Box::new(source) }
+    }
+}

@@ -1,0 +1,41 @@
+//! The distribution API, as a client: images from registries into the store.
+//!
+//! ```text
+//! Reference ─▶ endpoint ─▶ session ─▶ manifest ─▶ pull ─▶ blob ─▶ Store
+//!                             │
+//!                             ├ transport  HTTP, TLS, proxies, what their errors mean
+//!                             ├ auth       challenge ─▶ credentials ─▶ token
+//!                             └ cancel     the user's Ctrl-C ends all connections
+//! ```
+//!
+//! Nothing that a registry sends is trusted: bytes are bounded by what their descriptor says and
+//! verified against their digest before they have a name, text is made printable before it is shown,
+//! and an answer over TLS never leads to plain HTTP. Credentials go to the registry and to the token
+//! server that it names, and appear in no error.
+//!
+//! The only network code of the project. It reads no environment: what comes from there is in
+//! [`Options`]. A pull that fails leaves blobs without a name at most, never half of one.
+
+mod auth;
+mod blob;
+mod cancel;
+mod challenge;
+mod credentials;
+mod endpoint;
+mod error;
+mod failure;
+mod manifest;
+mod options;
+mod progress;
+mod proxy;
+mod pull;
+mod refusal;
+mod session;
+mod transport;
+
+pub use credentials::{Credentials, CredentialsError, Secret};
+pub use error::Error;
+pub use failure::Failure;
+pub use options::{Options, Proxies, Retries, Timeouts, Trust};
+pub use progress::{Event, Progress};
+pub use pull::{Pulled, pull};

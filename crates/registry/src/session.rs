@@ -1,0 +1,181 @@
+//! One repository of one registry, spoken to: scheme found, refused requests authorized, failures of
+//! the moment tried again.
+
+use ureq::Body;
+use ureq::http::Response;
+
+use crate::Error;
+use crate::auth::Authorizer;
+use crate::cancel::Cancel;
+use crate::challenge;
+use crate::endpoint::{Endpoint, Scheme};
+use crate::failure::Failure;
+use crate::options::{Options, Trust};
+use crate::progress::{Event, Progress};
+use crate::refusal;
+use crate::transport::Http;
+
+/// What a pull works with. Threads share it.
+pub(crate) struct Session<'a> {
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) options: &'a Options,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) cancel: &'a Cancel<'a>,
+    pub(crate) scheme: Scheme,
+    pub(crate) http: Http,
+    auth: Authorizer<'a>,
+}
+
+impl<'a> Session<'a> {
+    /// Finds out how the registry is spoken to. Where plain HTTP is no choice, this costs nothing:
+    /// the first request will tell.
+    ///
+    /// # Errors
+    /// Options that cannot be used; no answer from a registry that may speak plain HTTP.
+    pub(crate) fn connect(
+        endpoint: &'a Endpoint,
+        options: &'a Options,
+        progress: &'a dyn Progress,
+        cancel: &'a Cancel<'a>,
+    ) -> Result<Self, Error> {
+        let (scheme, http) = connect(endpoint, options, cancel)?;
+        let auth = Authorizer::new(endpoint, &options.credentials);
+        Ok(Self { endpoint, options, progress, cancel, scheme, http, auth })
+    }
+
+    /// Gets a URL of the registry once, authorized where it asks for it.
+    ///
+    /// # Errors
+    /// Any answer without success is a failure.
+    pub(crate) fn get(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Response<Body>, Failure> {
+        let held = self.auth.header();
+        let response = self.send(url, headers, held.as_deref())?;
+        if response.status().as_u16() != 401 {
+            return self.succeeded(response);
+        }
+        let challenges = self.challenges(&response)?;
+        let header = self.auth.answer(&self.http, held.as_deref(), &challenges)?;
+        let response = self.send(url, headers, Some(&header))?;
+        match response.status().as_u16() {
+            401 => Err(match refusal::failure(&self.http, response) {
+                Failure::Status { message, .. } => self.auth.refused(message),
+                failure => failure,
+            }),
+            _ => self.succeeded(response),
+        }
+    }
+
+    /// Does `work` until it succeeds, fails for good, or has failed too often.
+    pub(crate) fn retry<T>(
+        &self,
+        action: &str,
+        mut work: impl FnMut() -> Result<T, Failure>,
+    ) -> Result<T, Error> {
+        let mut patience = self.patience(action);
+        loop {
+            match work() {
+                Ok(result) => return Ok(result),
+                Err(failure) => patience.failed(failure)?,
+            }
+        }
+    }
+
+    /// Patience for one action.
+    pub(crate) fn patience<'b>(&'b self, action: &'b str) -> Patience<'b> {
+        Patience { session: self, action, attempt: 1 }
+    }
+
+    /// The failure of an action, as an error.
+    pub(crate) fn error(&self, action: &str, failure: Failure) -> Error {
+        Error::registry(self.endpoint, action, failure)
+    }
+
+    fn send(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        authorization: Option<&str>,
+    ) -> Result<Response<Body>, Failure> {
+        let authorization = authorization.map(|header| ("Authorization", header));
+        let headers: Vec<_> = headers.iter().copied().chain(authorization).collect();
+        self.http.get(url, &headers, &[])
+    }
+
+    fn succeeded(&self, response: Response<Body>) -> Result<Response<Body>, Failure> {
+        if response.status().is_success() {
+            Ok(response)
+        } else {
+            Err(refusal::failure(&self.http, response))
+        }
+    }
+
+    fn challenges(&self, response: &Response<Body>) -> Result<Vec<challenge::Challenge>, Failure> {
+        let values = response.headers().get_all("www-authenticate").iter();
+        let texts: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+        let challenges: Vec<_> = texts.iter().flat_map(|text| challenge::parse(text)).collect();
+        if challenges.is_empty() {
+            return Err(Failure::Challenge(refusal::printable(&texts.join(", "))));
+        }
+        Ok(challenges)
+    }
+}
+
+/// Decides whether what failed is tried again, and waits before it is.
+pub(crate) struct Patience<'a> {
+    session: &'a Session<'a>,
+    action: &'a str,
+    attempt: u32,
+}
+
+impl Patience<'_> {
+    /// Returns when it is time for another attempt.
+    ///
+    /// # Errors
+    /// The failure, when there will be none.
+    pub(crate) fn failed(&mut self, failure: Failure) -> Result<(), Error> {
+        let Session { options, cancel, progress, .. } = self.session;
+        let exhausted = self.attempt >= options.retries.attempts;
+        if exhausted || cancel.is_stopped() || !failure.is_temporary() {
+            return Err(self.session.error(self.action, failure));
+        }
+        let pause = options.retries.pause_after(self.attempt, failure.retry_after());
+        progress.event(Event::Retry { action: self.action, reason: failure.to_string(), pause });
+        cancel.pause(pause);
+        self.attempt += 1;
+        Ok(())
+    }
+
+    /// Starts to count anew: there was progress.
+    pub(crate) fn renew(&mut self) {
+        self.attempt = 1;
+    }
+}
+
+fn connect(
+    endpoint: &Endpoint,
+    options: &Options,
+    cancel: &Cancel<'_>,
+) -> Result<(Scheme, Http), Error> {
+    let open = |scheme| {
+        let http = Http::new(options, scheme)?;
+        cancel.include(http.agent());
+        Ok::<_, Error>(http)
+    };
+    let encrypted = open(Scheme::Https)?;
+    if !endpoint.is_loopback() && options.trust != Trust::Anybody {
+        return Ok((Scheme::Https, encrypted));
+    }
+    let Err(failure) = encrypted.get(&endpoint.base(Scheme::Https), &[], &[]) else {
+        return Ok((Scheme::Https, encrypted));
+    };
+    let plain = open(Scheme::Http)?;
+    match plain.get(&endpoint.base(Scheme::Http), &[], &[]) {
+        // A server that speaks TLS answers plain HTTP with 400, if at all.
+        Ok(response) if response.status().as_u16() != 400 => Ok((Scheme::Http, plain)),
+        _ => Err(Error::registry(endpoint, "find out how to reach the images", failure)),
+    }
+}

@@ -1,0 +1,183 @@
+//! HTTP: agents, their trust and patience, and what their errors mean.
+
+use std::io::{self, ErrorKind, Read as _};
+use std::time::{Duration, Instant};
+
+use ureq::config::RedirectAuthHeaders;
+use ureq::http::Response;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+use crate::Error;
+use crate::endpoint::Scheme;
+use crate::failure::Failure;
+use crate::options::{Options, Timeouts, Trust};
+use crate::proxy;
+
+const USER_AGENT: &str = concat!("tare/", env!("CARGO_PKG_VERSION"));
+/// A registry's blob store is one redirect away; some have two.
+const MAX_REDIRECTS: u32 = 5;
+
+/// Speaks HTTP. Clones share their connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    agent: Agent,
+    timeouts: Timeouts,
+}
+
+impl Http {
+    /// For a registry that is spoken to with `scheme`. With TLS, nothing ever leads to plain HTTP: no
+    /// redirect, and no token server.
+    ///
+    /// # Errors
+    /// Certificates that cannot be read, and a malformed proxy.
+    pub(crate) fn new(options: &Options, scheme: Scheme) -> Result<Self, Error> {
+        let timeouts = options.timeouts;
+        let encrypted = scheme == Scheme::Https && options.trust != Trust::Anybody;
+        let agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .https_only(encrypted)
+            .tls_config(tls(&options.trust)?)
+            .proxy(proxy::of(&options.proxies, scheme)?)
+            .max_redirects(MAX_REDIRECTS)
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .user_agent(USER_AGENT)
+            // A body that was compressed on the way would have another digest.
+            .accept_encoding("identity")
+            .timeout_resolve(Some(timeouts.connect))
+            .timeout_connect(Some(timeouts.connect))
+            .timeout_recv_response(Some(timeouts.response))
+            .timeout_per_read(Some(timeouts.stall))
+            .timeout_per_write(Some(timeouts.stall))
+            .build()
+            .new_agent();
+        Ok(Self { agent, timeouts })
+    }
+
+    pub(crate) fn agent(&self) -> &Agent {
+        &self.agent
+    }
+
+    /// Gets a URL, with these headers. Any status is an answer.
+    pub(crate) fn get(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        query: &[(&str, &str)],
+    ) -> Result<Response<Body>, Failure> {
+        let request = headers
+            .iter()
+            .fold(self.agent.get(url), |request, (name, value)| request.header(*name, *value));
+        let request = query.iter().fold(request, |request, (key, value)| request.query(key, value));
+        request.call().map_err(failure)
+    }
+
+    /// Posts a form. Any status is an answer.
+    pub(crate) fn post(&self, url: &str, form: &[(&str, &str)]) -> Result<Response<Body>, Failure> {
+        self.agent.post(url).send_form(form.iter().copied()).map_err(failure)
+    }
+
+    /// The whole of a small body.
+    ///
+    /// # Errors
+    /// [`Failure::Endless`] over `limit` bytes; a body that is not there in the time for a response.
+    pub(crate) fn read(
+        &self,
+        response: &mut Response<Body>,
+        limit: u64,
+    ) -> Result<Vec<u8>, Failure> {
+        let started = Instant::now();
+        let mut body = response.body_mut().with_config().limit(u64::MAX).reader();
+        let mut bytes = Vec::new();
+        let mut piece = [0; 16 * 1024];
+        loop {
+            match body.read(&mut piece).map_err(|error| failure(error.into()))? {
+                0 => return Ok(bytes),
+                count => bytes.extend_from_slice(&piece[..count]),
+            }
+            if bytes.len() as u64 > limit {
+                return Err(Failure::Endless { limit });
+            }
+            if started.elapsed() > self.timeouts.response {
+                return Err(Failure::Timeout("the answer comes too slowly".to_owned()));
+            }
+        }
+    }
+
+    pub(crate) fn stall(&self) -> Duration {
+        self.timeouts.stall
+    }
+}
+
+fn tls(trust: &Trust) -> Result<TlsConfig, Error> {
+    let builder = TlsConfig::builder();
+    Ok(match trust {
+        Trust::BuiltIn => builder,
+        Trust::Anybody => builder.disable_verification(true),
+        Trust::Authorities(files) => {
+            let mut certificates = Vec::new();
+            for file in files {
+                let unreadable = |reason: String| Error::Authorities { path: file.clone(), reason };
+                let text = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+                certificates.extend(parse_certificates(&text).map_err(unreadable)?);
+            }
+            builder.root_certs(RootCerts::from(certificates))
+        }
+    }
+    .build())
+}
+
+fn parse_certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, String> {
+    let mut certificates = Vec::new();
+    for item in ureq::tls::parse_pem(pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| error.to_string())? {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() { Err("there are none in it".to_owned()) } else { Ok(certificates) }
+}
+
+/// What an error of the HTTP library means to us, and whether it may be gone a little later.
+pub(crate) fn failure(error: ureq::Error) -> Failure {
+    let lasting = |reason: String| Failure::Transport { reason, temporary: false };
+    match error {
+        ureq::Error::Io(error) => io_failure(&error),
+        ureq::Error::Timeout(which) => Failure::Timeout(which.to_string()),
+        ureq::Error::HostNotFound => lasting("there is no host of this name".to_owned()),
+        ureq::Error::TooManyRedirects => lasting(format!("more than {MAX_REDIRECTS} redirects")),
+        ureq::Error::RequireHttpsOnly(_) => {
+            lasting("the registry leads from TLS to plain HTTP".to_owned())
+        }
+        ureq::Error::Rustls(error) => lasting(format!("TLS: {error}")),
+        ureq::Error::BodyStalled => {
+            Failure::Transport { reason: "the answer broke off".to_owned(), temporary: true }
+        }
+        ureq::Error::Protocol(error) => lasting(format!("the answer is no HTTP: {error}")),
+        error => lasting(error.to_string()),
+    }
+}
+
+fn io_failure(error: &io::Error) -> Failure {
+    let temporary = matches!(
+        error.kind(),
+        ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::UnexpectedEof
+            | ErrorKind::TimedOut
+            | ErrorKind::WouldBlock
+    );
+    // TLS errors come wrapped in this kind.
+    let tls = error.kind() == ErrorKind::InvalidData;
+    let reason = match (tls, error.kind()) {
+        (true, _) => format!("TLS: {error}"),
+        (_, ErrorKind::UnexpectedEof) => "the registry closed the connection".to_owned(),
+        _ => error.to_string(),
+    };
+    Failure::Transport { reason, temporary }
+}
+
+/// A header's value, where it is text.
+pub(crate) fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
