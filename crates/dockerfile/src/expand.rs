@@ -1,14 +1,11 @@
 //! Variable expansion and quote removal in words, as in a shell (Dockerfile reference, "Environment
-//! replacement"). This file has the words, quotes and escapes; `substitute` has what follows a `$`.
+//! replacement"). This file is what callers see; `lexer` has the words, quotes and escapes, and
+//! `substitute` what follows a `$`.
 
 use std::collections::BTreeSet;
 
+use crate::lexer::{Lexer, Mode, Quotes, Words};
 use crate::source::Lines;
-
-/// How deep `${a:-${b:-…}}` may nest: hostile text must not exhaust the stack.
-const MAX_DEPTH: usize = 64;
-/// How long a result may be, in bytes: doubling a variable again and again must not exhaust memory.
-const MAX_LENGTH: usize = 4 << 20;
 
 /// Why a word cannot be expanded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -127,10 +124,7 @@ impl<'a> Expander<'a> {
     }
 
     fn run(&mut self, word: &str, escape: char, mode: Mode) -> Result<Words, ExpandError> {
-        let chars = word.chars().collect();
-        let mut lexer = Lexer { chars, at: 0, escape, mode, depth: 0, length: 0, expander: self };
-        let raw = lexer.mode.raw_escapes;
-        lexer.until(None, raw).map_err(|problem| ExpandError {
+        Lexer::new(word, escape, mode, self).all().map_err(|problem| ExpandError {
             word: word.to_owned(),
             problem,
             lines: Lines::default(),
@@ -143,199 +137,5 @@ impl<'a> Expander<'a> {
 
     pub(crate) fn note_unset(&mut self, name: &str) {
         self.unset.insert(name.to_owned());
-    }
-}
-
-/// What happens to quotes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Quotes {
-    #[default]
-    Removed,
-    Kept,
-    /// Quotes are characters like others.
-    Ordinary,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Mode {
-    quotes: Quotes,
-    raw_escapes: bool,
-    /// A substitution of a variable without value stays as written.
-    pub(crate) keep_unset: bool,
-}
-
-/// An expanded text, and the words that it falls into.
-#[derive(Debug, Default)]
-pub(crate) struct Words {
-    pub(crate) text: String,
-    words: Vec<String>,
-    word: String,
-}
-
-impl Words {
-    /// Adds text whose blanks separate words.
-    fn split(&mut self, text: &str) {
-        self.text += text;
-        for c in text.chars() {
-            match c.is_whitespace() {
-                true => self.end_word(),
-                false => self.word.push(c),
-            }
-        }
-    }
-
-    /// Adds text that belongs to the current word, blanks included.
-    fn whole(&mut self, text: &str) {
-        self.text += text;
-        self.word += text;
-    }
-
-    fn end_word(&mut self) {
-        if !self.word.is_empty() {
-            self.words.push(std::mem::take(&mut self.word));
-        }
-    }
-
-    fn finish(mut self) -> Vec<String> {
-        self.end_word();
-        self.words
-    }
-}
-
-pub(crate) struct Lexer<'e, 'a> {
-    pub(crate) chars: Vec<char>,
-    pub(crate) at: usize,
-    pub(crate) escape: char,
-    pub(crate) mode: Mode,
-    pub(crate) depth: usize,
-    length: usize,
-    pub(crate) expander: &'e mut Expander<'a>,
-}
-
-impl Lexer<'_, '_> {
-    pub(crate) fn peek(&self) -> Option<char> {
-        self.chars.get(self.at).copied()
-    }
-
-    pub(crate) fn next(&mut self) -> Option<char> {
-        let c = self.peek();
-        self.at += usize::from(c.is_some());
-        c
-    }
-
-    /// Expands up to `stop`, which is consumed, or to the end where it is `None`.
-    pub(crate) fn until(&mut self, stop: Option<char>, raw: bool) -> Result<Words, ExpandProblem> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(ExpandProblem::TooDeep);
-        }
-        let mut out = Words::default();
-        while let Some(c) = self.peek() {
-            if Some(c) == stop {
-                self.at += 1;
-                self.depth -= 1;
-                return Ok(out);
-            }
-            self.step(c, raw, &mut out)?;
-        }
-        self.depth -= 1;
-        if stop.is_some() { Err(ExpandProblem::UnclosedBrace) } else { Ok(out) }
-    }
-
-    fn step(&mut self, c: char, raw: bool, out: &mut Words) -> Result<(), ExpandProblem> {
-        match c {
-            '$' => {
-                let value = self.dollar()?;
-                self.grow(value.len())?;
-                out.split(&value);
-            }
-            '\'' | '"' if self.mode.quotes != Quotes::Ordinary => {
-                let text = if c == '"' { self.double_quoted(raw)? } else { self.single_quoted()? };
-                out.whole(&text);
-            }
-            c if c == self.escape => self.escaped(raw, out),
-            c => {
-                self.at += 1;
-                out.split(c.encode_utf8(&mut [0; 4]));
-            }
-        }
-        Ok(())
-    }
-
-    /// Bounds the sum of all values put in.
-    pub(crate) fn grow(&mut self, by: usize) -> Result<(), ExpandProblem> {
-        self.length = self.length.saturating_add(by);
-        if self.length > MAX_LENGTH { Err(ExpandProblem::TooLong) } else { Ok(()) }
-    }
-
-    fn escaped(&mut self, raw: bool, out: &mut Words) {
-        self.at += 1;
-        if raw {
-            out.whole(self.escape.encode_utf8(&mut [0; 4]));
-        }
-        if let Some(c) = self.next() {
-            out.whole(c.encode_utf8(&mut [0; 4]));
-        }
-    }
-
-    fn keep_quote(&self, quote: char, text: &mut String) {
-        if self.mode.quotes == Quotes::Kept {
-            text.push(quote);
-        }
-    }
-
-    fn single_quoted(&mut self) -> Result<String, ExpandProblem> {
-        let mut text = String::new();
-        self.keep_quote('\'', &mut text);
-        self.at += 1;
-        while let Some(c) = self.next() {
-            if c == '\'' {
-                self.keep_quote('\'', &mut text);
-                return Ok(text);
-            }
-            text.push(c);
-        }
-        Err(ExpandProblem::UnclosedQuote { quote: '\'' })
-    }
-
-    /// Between double quotes the escape character escapes only `"`, `$` and itself.
-    fn double_quoted(&mut self, raw: bool) -> Result<String, ExpandProblem> {
-        let mut text = String::new();
-        self.keep_quote('"', &mut text);
-        self.at += 1;
-        while let Some(c) = self.peek() {
-            match c {
-                '$' => {
-                    let value = self.dollar()?;
-                    self.grow(value.len())?;
-                    text += &value;
-                    continue;
-                }
-                '"' => {
-                    self.at += 1;
-                    self.keep_quote('"', &mut text);
-                    return Ok(text);
-                }
-                c if c == self.escape => self.escaped_in_quotes(raw, &mut text),
-                c => text.push(c),
-            }
-            self.at += 1;
-        }
-        Err(ExpandProblem::UnclosedQuote { quote: '"' })
-    }
-
-    fn escaped_in_quotes(&mut self, raw: bool, text: &mut String) {
-        let following = self.chars.get(self.at + 1).copied();
-        let special = following.filter(|c| matches!(c, '"' | '$') || *c == self.escape);
-        match special {
-            Some(c) => {
-                if raw {
-                    text.push(self.escape);
-                }
-                text.push(c);
-                self.at += 1;
-            }
-            None => text.push(self.escape),
-        }
     }
 }

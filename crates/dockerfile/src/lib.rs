@@ -22,6 +22,7 @@ mod heredoc;
 mod ignore;
 mod instruction;
 mod kinds;
+mod lexer;
 mod list;
 mod mount;
 mod parse;

@@ -56,6 +56,7 @@ impl Source {
     /// `name` is what errors call it: a path as the user wrote it, or `-`. Bytes that are not UTF-8
     /// are shown as replacement characters.
     pub fn new(name: &str, text: &[u8]) -> Self {
+        let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
         Self { name: name.into(), text: String::from_utf8_lossy(text).into() }
     }
 

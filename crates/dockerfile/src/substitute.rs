@@ -1,6 +1,7 @@
 //! What follows a `$` in a word: `$name` and all forms of `${name…}`.
 
-use crate::expand::{ExpandProblem, Lexer};
+use crate::expand::ExpandProblem;
+use crate::lexer::Lexer;
 use crate::pattern::{Pattern, Reach};
 
 impl Lexer<'_, '_> {

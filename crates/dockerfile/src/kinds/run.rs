@@ -1,0 +1,51 @@
+//! RUN.
+
+use crate::flags::{Flags, Takes};
+use crate::instruction::{Kind, Network, Run, Security};
+use crate::list;
+use crate::mount::MountOptions;
+use crate::parse::Parts;
+use crate::problem::Problem;
+use crate::suggest::nearest;
+
+const RUN_FLAGS: &[(&str, Takes)] = &[
+    ("mount", Takes::Values),
+    ("network", Takes::Value),
+    ("security", Takes::Value),
+    ("device", Takes::Values),
+];
+pub(super) fn run(parts: &Parts<'_>) -> Result<Kind, Problem> {
+    let flags = Flags::read("RUN", &parts.flags, RUN_FLAGS)?;
+    if parts.arguments.is_empty() {
+        return Err(Problem::NoArgument { instruction: "RUN".to_owned() });
+    }
+    let network = flags.value("network").map_or(Ok(Network::Default), |value| match value {
+        "default" => Ok(Network::Default),
+        "none" => Ok(Network::None),
+        "host" => Ok(Network::Host),
+        value => Err(choice("network", value, &["default", "none", "host"])),
+    })?;
+    let security = flags.value("security").map_or(Ok(Security::Sandbox), |value| match value {
+        "sandbox" => Ok(Security::Sandbox),
+        "insecure" => Ok(Security::Insecure),
+        value => Err(choice("security", value, &["sandbox", "insecure"])),
+    })?;
+    let mounts: Result<_, _> = flags.values("mount").map(MountOptions::read).collect();
+    Ok(Kind::Run(Run {
+        line: list::command("RUN", parts.arguments)?,
+        heredocs: parts.heredocs.to_vec(),
+        mounts: mounts?,
+        network,
+        security,
+        devices: flags.values("device").map(str::to_owned).collect(),
+    }))
+}
+
+fn choice(flag: &str, value: &str, known: &[&str]) -> Problem {
+    Problem::InvalidFlagValue {
+        flag: flag.to_owned(),
+        value: value.to_owned(),
+        why: format!("it is one of {}", known.join(", ")),
+        suggestion: nearest(value, known).map(str::to_owned),
+    }
+}
