@@ -24,61 +24,61 @@ const DEFAULT: [&str; 14] = [
     "AUDIT_WRITE",
 ];
 
-/// Every capability that Linux has: capabilities(7).
+/// Every capability that Linux has, each at the place of its number: capabilities(7).
 const ALL: [&str; 41] = [
-    "AUDIT_CONTROL",
-    "AUDIT_READ",
-    "AUDIT_WRITE",
-    "BLOCK_SUSPEND",
-    "BPF",
-    "CHECKPOINT_RESTORE",
     "CHOWN",
     "DAC_OVERRIDE",
     "DAC_READ_SEARCH",
     "FOWNER",
     "FSETID",
-    "IPC_LOCK",
-    "IPC_OWNER",
     "KILL",
-    "LEASE",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
     "LINUX_IMMUTABLE",
-    "MAC_ADMIN",
-    "MAC_OVERRIDE",
-    "MKNOD",
-    "NET_ADMIN",
     "NET_BIND_SERVICE",
     "NET_BROADCAST",
+    "NET_ADMIN",
     "NET_RAW",
-    "PERFMON",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYSLOG",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
     "SYS_ADMIN",
     "SYS_BOOT",
-    "SYS_CHROOT",
-    "SYS_MODULE",
     "SYS_NICE",
-    "SYS_PACCT",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
     "SYS_RESOURCE",
     "SYS_TIME",
     "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
     "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
 ];
 
 /// The names, without prefix, of what the container may use.
 pub(super) fn names(options: &RunOptions) -> Result<BTreeSet<&'static str>, Error> {
     let add = known(&options.cap_add)?;
     let drop = known(&options.cap_drop)?;
-    let mut names: BTreeSet<&str> = match (options.privileged, add.all, drop.all) {
-        (true, _, _) => ALL.into(),
-        (false, true, _) => ALL.into(),
-        (false, false, true) => BTreeSet::new(),
-        (false, false, false) => DEFAULT.into(),
+    let mut names: BTreeSet<&str> = match (options.privileged || add.all, drop.all) {
+        (true, _) => ALL.into(),
+        (false, true) => BTreeSet::new(),
+        (false, false) => DEFAULT.into(),
     };
+    names.retain(|name| is_available(options.host_capabilities, name));
     if !options.privileged {
         names.retain(|name| !drop.names.contains(name));
         names.extend(add.names);
@@ -96,6 +96,12 @@ pub(super) fn capabilities(options: &RunOptions, uid: u32) -> Result<LinuxCapabi
     let builder = builder.permitted(held.clone()).effective(held);
     let none = std::collections::HashSet::new();
     Ok(builder.inheritable(none.clone()).ambient(none).build().expect("all five sets are given"))
+}
+
+/// Whether the host can give it. What the user names is not asked: the runtime's refusal tells more.
+fn is_available(mask: Option<u64>, name: &str) -> bool {
+    let number = ALL.iter().position(|known| *known == name);
+    mask.is_none_or(|mask| number.is_some_and(|number| mask >> number & 1 == 1))
 }
 
 fn to_capability(name: &str) -> Capability {

@@ -34,6 +34,9 @@ pub struct RunOptions {
     pub cap_add: Vec<String>,
     /// Capabilities to drop.
     pub cap_drop: Vec<String>,
+    /// What the host itself may use, as the bit mask that proc(5) has as `CapBnd` in
+    /// `/proc/self/status`: all and default capabilities are limited to it. With none, all of Linux's.
+    pub host_capabilities: Option<u64>,
     /// The network that the container sees.
     pub network: Network,
     /// Further mounts; one at a default destination takes its place.
@@ -90,6 +93,7 @@ impl Default for RunOptions {
             privileged: false,
             cap_add: Vec::new(),
             cap_drop: Vec::new(),
+            host_capabilities: None,
             network: Network::default(),
             mounts: Vec::new(),
             devices: Vec::new(),
