@@ -81,7 +81,7 @@ impl Store {
         descriptor: &Descriptor,
         platform: &Platform,
     ) -> Result<Descriptor, Error> {
-        if media_type::is_manifest(&descriptor.media_type().to_string()) {
+        if media_type::is_manifest(descriptor.media_type().as_ref()) {
             return Ok(descriptor.clone());
         }
         let candidates = self.candidates(descriptor, 0)?;
@@ -138,7 +138,7 @@ impl Store {
             return Ok(known.then(|| (platform, descriptor.clone())));
         }
         let manifest: ImageManifest = self.read_json(descriptor)?;
-        if !media_type::is_config(&manifest.config().media_type().to_string()) {
+        if !media_type::is_config(manifest.config().media_type().as_ref()) {
             return Ok(None);
         }
         let config: ImageConfig = self.read_json(manifest.config())?;

@@ -1,5 +1,7 @@
 //! A store's ordinary life: blobs, layers, names, images, garbage.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod fixture;
 
 use std::io::{Read, Write};

@@ -21,8 +21,7 @@ pub(super) fn unpack(store: &Store, layer: &Descriptor, want: &DiffId) -> Result
     drop(store.open_blob(layer)?);
     let file = File::open(&path).map_err(Error::io("open", &path))?;
     let mut input = Hashed { file, hasher: Sha256::new() };
-    let is_plain = media_type::compression(&layer.media_type().to_string())
-        == Some(Compression::None)
+    let is_plain = media_type::compression(layer.media_type().as_ref()) == Some(Compression::None)
         && digest == *want.digest();
     let mut output = match is_plain {
         true => Output::Nowhere,

@@ -1,0 +1,82 @@
+//! A full disk: a clear error, and nothing left behind. Needs root, for a small file system of its own.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod fixture;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use fixture::{gzip, tar_of};
+use image::{DiffId, Digest, media_type};
+use store::{Error, Store};
+
+/// A file system of four megabytes in memory, unmounted when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=4m", "tare-test"]).arg(directory.path());
+        assert!(mount.status().unwrap().success(), "cannot mount: is this root?");
+        Self(directory)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+fn files(root: &Path, directory: &str) -> usize {
+    std::fs::read_dir(root.join(directory)).unwrap().count()
+}
+
+fn assert_nothing_left(store: &Store) {
+    for directory in ["blobs/sha256", "tare/tmp", "tare/layers"] {
+        assert_eq!(files(store.root(), directory), 0, "{directory}");
+    }
+    let descriptor = store.put_blob(media_type::CONFIG, b"there is room again").unwrap();
+    store.read_blob(&descriptor).unwrap();
+}
+
+#[test]
+fn a_blob_that_does_not_fit() {
+    let disk = SmallDisk::new();
+    let store = Store::open(disk.path()).unwrap();
+    let mut writer = store.blob_writer().unwrap();
+    let error = (0..64).find_map(|_| writer.write_all(&[1; 100_000]).err()).unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    let error = writer.finish().unwrap_err();
+    assert!(matches!(error, Error::Io { verb: "write", .. }), "{error}");
+    assert_nothing_left(&store);
+}
+
+#[test]
+fn an_import_that_does_not_fit() {
+    let disk = SmallDisk::new();
+    let store = Store::open(disk.path()).unwrap();
+    let tar = tar_of(&[("big", &vec![1; 8 << 20])]);
+    let error = store.import_layer(&gzip(&tar)[..]).unwrap_err();
+    assert!(error.is_full_disk(), "{error}");
+    assert_nothing_left(&store);
+}
+
+#[test]
+fn a_layer_that_does_not_fit() {
+    let disk = SmallDisk::new();
+    let store = Store::open(disk.path()).unwrap();
+    let tar = tar_of(&[("big", &vec![1; 8 << 20])]);
+    let blob = store.put_blob(media_type::LAYER_GZIP, &gzip(&tar)).unwrap();
+    let error = store.layer(&blob, &DiffId::new(Digest::of(&tar))).unwrap_err();
+    assert!(matches!(error, Error::TooLarge { .. }) || error.is_full_disk(), "{error}");
+    assert_eq!((files(disk.path(), "tare/tmp"), files(disk.path(), "tare/layers")), (0, 0));
+    assert_eq!(files(disk.path(), "blobs/sha256"), 1, "the blob itself stays");
+}
