@@ -8,6 +8,20 @@
 //! two other small languages of a build context: [`IgnorePatterns`] (`.dockerignore`) and [`Glob`]
 //! (wildcards in `COPY` sources).
 //!
+//! ```
+//! let text = b"FROM debian\nARG NAME=world\nENV GREETING=\"hello $NAME\"\n";
+//! let file = dockerfile::parse(text, "Dockerfile")?;
+//! let lookup = |name: &str| (name == "NAME").then(|| "world".to_owned());
+//! let mut values = dockerfile::Expander::new(file.escape, &lookup);
+//! let env = &file.stages[0].instructions[1];
+//! assert_eq!(env.text, "ENV GREETING=\"hello $NAME\"");
+//! match env.expanded(&mut values).map_err(|e| file.source.error(e.lines, e))? {
+//!     dockerfile::Kind::Env(pairs) => assert_eq!(pairs[0].value, "hello world"),
+//!     kind => unreachable!("{kind:?}"),
+//! }
+//! # Ok::<(), dockerfile::ParseError>(())
+//! ```
+//!
 //! Pure: it reads the bytes that it is handed and nothing else. It never panics on any input, never
 //! opens a file, and never decides what an instruction does.
 

@@ -45,8 +45,8 @@ impl Pattern {
 
     pub(crate) fn without_prefix(&self, value: &str, reach: Reach) -> String {
         let chars: Vec<char> = value.chars().collect();
-        match prefix(&self.tokens, &chars, reach) {
-            Some(length) => chars[length..].iter().collect(),
+        match ends(&self.tokens, &chars, reach)[0] {
+            Some(end) => chars[end..].iter().collect(),
             None => value.to_owned(),
         }
     }
@@ -54,8 +54,8 @@ impl Pattern {
     pub(crate) fn without_suffix(&self, value: &str, reach: Reach) -> String {
         let tokens: Vec<Token> = self.tokens.iter().rev().copied().collect();
         let chars: Vec<char> = value.chars().rev().collect();
-        match prefix(&tokens, &chars, reach) {
-            Some(length) => chars[length..].iter().rev().collect(),
+        match ends(&tokens, &chars, reach)[0] {
+            Some(end) => chars[end..].iter().rev().collect(),
             None => value.to_owned(),
         }
     }
@@ -64,24 +64,30 @@ impl Pattern {
     /// behind it. An empty match directly behind another match does not count.
     pub(crate) fn replace(&self, value: &str, replacement: &str, all: bool) -> String {
         let chars: Vec<char> = value.chars().collect();
+        let ends = ends(&self.tokens, &chars, Reach::Longest);
         let mut result = String::new();
         let (mut at, mut end_of_last, mut wanted) = (0, None, true);
         while at <= chars.len() {
-            let found =
-                wanted.then(|| prefix(&self.tokens, &chars[at..], Reach::Longest)).flatten();
-            let found = found.filter(|length| *length > 0 || end_of_last != Some(at));
-            if let Some(length) = found {
+            let end = ends[at].filter(|end| wanted && (*end > at || end_of_last != Some(at)));
+            if end.is_some() {
                 result += replacement;
                 wanted = all;
-                at += length;
-                end_of_last = Some(at);
+                end_of_last = end;
             }
-            if found.is_none_or(|length| length == 0) {
-                result.extend(chars.get(at));
-                at += 1;
+            match end {
+                Some(end) if end > at => at = end,
+                _ => {
+                    result.extend(chars.get(at));
+                    at += 1;
+                }
             }
         }
         result
+    }
+
+    /// How many steps it takes to match a text of `length` bytes.
+    pub(crate) fn steps(&self, length: usize) -> usize {
+        (self.tokens.len() + 1).saturating_mul(length)
     }
 }
 
@@ -96,45 +102,33 @@ fn escaped(c: Option<char>, escape: char) -> Result<char, ExpandProblem> {
     }
 }
 
-/// The length of the shortest or longest start of `text` that `tokens` match as a whole: all states
-/// are run side by side, so that no pattern takes exponential time.
-fn prefix(tokens: &[Token], text: &[char], reach: Reach) -> Option<usize> {
-    let mut states = vec![false; tokens.len() + 1];
-    states[0] = true;
-    let mut found = None;
-    for at in 0..=text.len() {
-        skip_stars(tokens, &mut states);
-        if states[tokens.len()] {
-            found = Some(at);
-            if reach == Reach::Shortest {
-                break;
-            }
+/// For each place in `text`, its end included, where the shortest or longest match that begins there
+/// ends. From the end of the text to its start, so that each place takes one step per token: no
+/// pattern takes exponential or quadratic time.
+fn ends(tokens: &[Token], text: &[char], reach: Reach) -> Vec<Option<usize>> {
+    let mut ends = vec![None; text.len() + 1];
+    let mut later = vec![None; tokens.len() + 1];
+    for at in (0..=text.len()).rev() {
+        let mut here = vec![None; tokens.len() + 1];
+        here[tokens.len()] = Some(at);
+        for (index, token) in tokens.iter().enumerate().rev() {
+            here[index] = match (token, text.get(at)) {
+                (Token::Star, _) => farther(here[index + 1], later[index], reach),
+                (Token::Any, Some(_)) => later[index + 1],
+                (Token::Char(wanted), Some(c)) if wanted == c => later[index + 1],
+                _ => None,
+            };
         }
-        match text.get(at) {
-            Some(c) if states.contains(&true) => states = advance(tokens, &states, *c),
-            _ => break,
-        }
+        ends[at] = here[0];
+        later = here;
     }
-    found
+    ends
 }
 
-fn skip_stars(tokens: &[Token], states: &mut [bool]) {
-    for (index, token) in tokens.iter().enumerate() {
-        if states[index] && *token == Token::Star {
-            states[index + 1] = true;
-        }
+/// The end that is meant; `short` is not behind `long` where there are both.
+fn farther(short: Option<usize>, long: Option<usize>, reach: Reach) -> Option<usize> {
+    match reach {
+        Reach::Shortest => short.or(long),
+        Reach::Longest => long.or(short),
     }
-}
-
-fn advance(tokens: &[Token], states: &[bool], c: char) -> Vec<bool> {
-    let mut next = vec![false; states.len()];
-    for (index, token) in tokens.iter().enumerate().filter(|(index, _)| states[*index]) {
-        match token {
-            Token::Star => next[index] = true,
-            Token::Any => next[index + 1] = true,
-            Token::Char(wanted) if *wanted == c => next[index + 1] = true,
-            Token::Char(_) => {}
-        }
-    }
-    next
 }

@@ -4,6 +4,9 @@ use crate::expand::ExpandProblem;
 use crate::lexer::Lexer;
 use crate::pattern::{Pattern, Reach};
 
+/// How much work one pattern may be: seconds, not hours, on hostile text.
+const MAX_STEPS: usize = 1 << 28;
+
 impl Lexer<'_, '_> {
     /// Reads a `$` and what belongs to it; the text that takes its place. A `$` before anything
     /// that is no name stands for itself.
@@ -106,6 +109,7 @@ impl Lexer<'_, '_> {
         let Some(value) = self.value_to_edit(name) else {
             return Ok(self.written_or_empty(start));
         };
+        bounded(&pattern, &value)?;
         let reach = if longest { Reach::Longest } else { Reach::Shortest };
         Ok(match side {
             '#' => pattern.without_prefix(&value, reach),
@@ -126,6 +130,7 @@ impl Lexer<'_, '_> {
         let Some(value) = self.value_to_edit(name) else {
             return Ok(self.written_or_empty(start));
         };
+        bounded(&pattern, &value)?;
         let longest = value.len().saturating_add(1).saturating_mul(replacement.len());
         self.grow(if all { longest } else { replacement.len() })?;
         Ok(pattern.replace(&value, &replacement, all))
@@ -142,6 +147,10 @@ impl Lexer<'_, '_> {
     fn written_or_empty(&self, start: usize) -> String {
         if self.mode.keep_unset { self.written(start) } else { String::new() }
     }
+}
+
+fn bounded(pattern: &Pattern, value: &str) -> Result<(), ExpandProblem> {
+    if pattern.steps(value.len()) > MAX_STEPS { Err(ExpandProblem::TooLong) } else { Ok(()) }
 }
 
 fn unsupported(modifier: &str) -> ExpandProblem {

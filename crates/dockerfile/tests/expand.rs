@@ -288,3 +288,12 @@ fn values_that_double_do_not_exhaust_memory() {
     let word = "${A//x/$A}";
     assert_eq!(expand(word, '\\', &value).unwrap_err().problem, ExpandProblem::TooLong);
 }
+
+#[test]
+fn patterns_take_no_quadratic_time() {
+    let value = |_: &str| Some("a".repeat(100_000));
+    assert_eq!(expand("${A//a*b/}", '\\', &value).unwrap().len(), 100_000);
+    assert_eq!(expand("${A##*a*a*a*b}", '\\', &value).unwrap().len(), 100_000);
+    let word = format!("${{A#{}}}", "a*".repeat(100_000));
+    assert_eq!(expand(&word, '\\', &value).unwrap_err().problem, ExpandProblem::TooLong);
+}

@@ -15,6 +15,7 @@ const COPY_FLAGS: &[(&str, Takes)] = &[
     ("parents", Takes::Bool),
     ("exclude", Takes::Values),
 ];
+
 const ADD_FLAGS: &[(&str, Takes)] = &[
     ("chown", Takes::Value),
     ("chmod", Takes::Value),
@@ -24,6 +25,7 @@ const ADD_FLAGS: &[(&str, Takes)] = &[
     ("unpack", Takes::Bool),
     ("exclude", Takes::Values),
 ];
+
 /// Sources and destination of COPY and ADD.
 struct Paths {
     sources: Vec<String>,

@@ -17,6 +17,7 @@ const HEALTH_FLAGS: &[(&str, Takes)] = &[
     ("start-interval", Takes::Value),
     ("retries", Takes::Value),
 ];
+
 /// The shortest duration that a health check takes; zero means the default.
 const SHORTEST: Duration = Duration::from_millis(1);
 

@@ -14,31 +14,38 @@ const RUN_FLAGS: &[(&str, Takes)] = &[
     ("security", Takes::Value),
     ("device", Takes::Values),
 ];
+
 pub(super) fn run(parts: &Parts<'_>) -> Result<Kind, Problem> {
     let flags = Flags::read("RUN", &parts.flags, RUN_FLAGS)?;
     if parts.arguments.is_empty() {
         return Err(Problem::NoArgument { instruction: "RUN".to_owned() });
     }
-    let network = flags.value("network").map_or(Ok(Network::Default), |value| match value {
-        "default" => Ok(Network::Default),
-        "none" => Ok(Network::None),
-        "host" => Ok(Network::Host),
-        value => Err(choice("network", value, &["default", "none", "host"])),
-    })?;
-    let security = flags.value("security").map_or(Ok(Security::Sandbox), |value| match value {
-        "sandbox" => Ok(Security::Sandbox),
-        "insecure" => Ok(Security::Insecure),
-        value => Err(choice("security", value, &["sandbox", "insecure"])),
-    })?;
     let mounts: Result<_, _> = flags.values("mount").map(MountOptions::read).collect();
     Ok(Kind::Run(Run {
         line: list::command("RUN", parts.arguments)?,
         heredocs: parts.heredocs.to_vec(),
         mounts: mounts?,
-        network,
-        security,
+        network: network(&flags)?,
+        security: security(&flags)?,
         devices: flags.values("device").map(str::to_owned).collect(),
     }))
+}
+
+fn network(flags: &Flags) -> Result<Network, Problem> {
+    match flags.value("network") {
+        None | Some("default") => Ok(Network::Default),
+        Some("none") => Ok(Network::None),
+        Some("host") => Ok(Network::Host),
+        Some(value) => Err(choice("network", value, &["default", "none", "host"])),
+    }
+}
+
+fn security(flags: &Flags) -> Result<Security, Problem> {
+    match flags.value("security") {
+        None | Some("sandbox") => Ok(Security::Sandbox),
+        Some("insecure") => Ok(Security::Insecure),
+        Some(value) => Err(choice("security", value, &["sandbox", "insecure"])),
+    }
 }
 
 fn choice(flag: &str, value: &str, known: &[&str]) -> Problem {
