@@ -1,2 +1,92 @@
-//! Skeleton.
-fn main() {}
+//! `tare-build`: Dockerfile to image, without a daemon. Standard output has the image's digest and
+//! nothing else; progress and errors go to standard error.
+
+mod arguments;
+mod failure;
+mod progress;
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use build::{BuildOptions, ContextSource, DockerfileSource, Inputs, ProgramRunner};
+use cli::ErrorExt as _;
+use store::Store;
+
+use arguments::Arguments;
+use progress::Rendered;
+
+fn main() -> ExitCode {
+    cli::run("tare-build", run)
+}
+
+fn run() -> anyhow::Result<ExitCode> {
+    let arguments: Arguments = cli::parse()?;
+    let interrupt = cli::Interrupt::install().context("cannot handle signals")?;
+    let options = arguments.options()?;
+    let inputs = inputs(&arguments)?;
+    let runner = ProgramRunner::new(runtime(&arguments)?);
+    let store = Store::open(&arguments.store.path()?)?;
+    let progress = Rendered::new(arguments.progress_mode());
+    let stop = build::Interrupt::watching(interrupt.flag());
+    let built = build::build(&store, inputs, &options, &runner, &progress, &stop);
+    let image = built.map_err(failure::explain)?;
+    image.warnings.iter().for_each(|warning| progress.warn(warning));
+    if let Some(path) = &arguments.iidfile {
+        fs::write(path, image.digest.to_string())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    cli::print(image.digest)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The runtime program: as named, else ours.
+fn runtime(arguments: &Arguments) -> anyhow::Result<PathBuf> {
+    match &arguments.runtime {
+        Some(program) => Ok(program.clone()),
+        None => cli::sibling("tare-runtime").hint("or choose another runtime with --runtime"),
+    }
+}
+
+fn inputs(arguments: &Arguments) -> anyhow::Result<Inputs> {
+    let context = match arguments.context.as_os_str() == "-" {
+        true => ContextSource::Stream(Box::new(io::stdin())),
+        false => ContextSource::Directory(arguments.context.clone()),
+    };
+    let dockerfile = match &arguments.file {
+        None => DockerfileSource::Default,
+        Some(file) if file.as_os_str() == "-" => {
+            if matches!(context, ContextSource::Stream(_)) {
+                return Err(cli::usage("the context and the Dockerfile cannot both be -"));
+            }
+            let mut text = Vec::new();
+            io::Read::read_to_end(&mut io::stdin(), &mut text)
+                .context("cannot read the Dockerfile from standard input")?;
+            DockerfileSource::Text { name: "-".to_owned(), text }
+        }
+        Some(file) => DockerfileSource::Path(file.clone()),
+    };
+    Ok(Inputs { dockerfile, context })
+}
+
+impl Arguments {
+    fn options(&self) -> anyhow::Result<BuildOptions> {
+        let build_args = self.build_args();
+        Ok(BuildOptions {
+            tags: self.tags.clone(),
+            source_date_epoch: self.source_date_epoch(&build_args)?,
+            build_args,
+            target: self.target.clone(),
+            platform: self.platform.clone(),
+            labels: self.labels(),
+            no_cache: self.no_cache,
+            pull: self.pull,
+            network: self.network.into(),
+            volumes: self.volumes.clone(),
+            puller: cli::sibling("tare-store").unwrap_or_else(|_| "tare-store".into()),
+            driver: self.driver,
+        })
+    }
+}

@@ -104,7 +104,7 @@ pub enum Error {
         source: image::UserError,
     },
     /// The command of a `RUN` ended with another code than 0.
-    #[error("the command ended with exit code {code}")]
+    #[error("the command ended with exit code {code}{}", shown(output))]
     ExitCode {
         /// The code; 128 and the signal's number where a signal ended it.
         code: i32,
@@ -185,6 +185,12 @@ pub enum Error {
     /// A defect of the builder.
     #[error("internal error: {0}")]
     Internal(&'static str),
+}
+
+/// Lines of output below a message, indented.
+fn shown(output: &str) -> String {
+    let lines: String = output.lines().map(|line| format!("\n    {line}")).collect();
+    if lines.is_empty() { lines } else { format!("; it wrote last:{lines}") }
 }
 
 impl Error {

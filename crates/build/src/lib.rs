@@ -41,6 +41,7 @@ pub use interrupt::Interrupt;
 pub use options::{BuildOptions, ContextSource, DockerfileSource, Inputs, Volume};
 pub use progress::{Event, Progress, Silent, StepId};
 pub use result::BuiltImage;
+pub use rootfs::Driver;
 pub use runner::{ProgramRunner, Runner};
 
 use images::Images;

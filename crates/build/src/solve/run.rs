@@ -247,6 +247,8 @@ fn layer_path(path: &Path) -> Result<LayerPath, Error> {
 
 fn last_lines(output: &[u8]) -> String {
     let text = String::from_utf8_lossy(&output[output.len().saturating_sub(TAIL_BYTES)..]);
+    let printable = |c: char| if c.is_control() && c != '\n' { ' ' } else { c };
+    let text: String = text.chars().map(printable).collect();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }

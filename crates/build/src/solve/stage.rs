@@ -41,9 +41,12 @@ impl Solver<'_> {
     pub(super) fn stage(&self, index: usize) -> Result<(), Error> {
         let stage = &self.plan.stages[index];
         let mut work = Work::start(self, stage)?;
-        let total = stage.steps.iter().filter(|step| is_work(step)).count()
-            + usize::from(matches!(stage.base, Base::Image(_)));
-        let mut number = total - stage.steps.iter().filter(|step| is_work(step)).count();
+        let mut number = usize::from(matches!(stage.base, Base::Image(_)));
+        let total = stage.steps.iter().filter(|step| is_work(step)).count() + number;
+        if let Base::Image(image) = stage.base {
+            let text = format!("FROM {}", self.plan.images[image].name);
+            self.show(&label(stage, 1, total, &text)).end(Ok(true));
+        }
         for step in &stage.steps {
             self.check()?;
             if is_work(step) {

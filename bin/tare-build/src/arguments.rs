@@ -1,0 +1,145 @@
+//! The command line: docker build's names.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use build::Volume;
+use build::plan::Network;
+use clap::{Parser, ValueEnum};
+use cli::ProgressMode;
+use image::{Platform, Reference};
+
+/// Build an image from a Dockerfile.
+///
+/// PATH is the build context: a directory, or - for a tar (plain, gzip or zstd) or a Dockerfile on
+/// standard input. The image's digest is printed on standard output; all else goes to standard error.
+#[derive(Debug, Parser)]
+#[command(name = "tare-build", version)]
+pub(crate) struct Arguments {
+    /// The build context
+    #[arg(value_name = "PATH | -")]
+    pub(crate) context: PathBuf,
+    /// The Dockerfile [default: PATH/Dockerfile]; - is standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Name the image; may be given several times
+    #[arg(short = 't', long = "tag", value_name = "NAME[:TAG]")]
+    pub(crate) tags: Vec<Reference>,
+    /// Set a build argument; without a value, to that of the environment variable
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    build_arg: Vec<String>,
+    /// Build this stage, by name or number [default: the last]
+    #[arg(long, value_name = "STAGE")]
+    pub(crate) target: Option<String>,
+    /// Build for this platform, such as linux/arm64 [default: this machine's]
+    #[arg(long, value_name = "OS/ARCH")]
+    pub(crate) platform: Option<Platform>,
+    /// Add a label to the image
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    label: Vec<String>,
+    /// Do every step again
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+    /// Pull base images even if they are in the store
+    #[arg(long)]
+    pub(crate) pull: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// How to show progress: auto, plain, tty or quiet
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    progress: ProgressMode,
+    /// The network of RUN steps; the default is the host's
+    #[arg(long, value_name = "NETWORK", default_value = "default")]
+    pub(crate) network: NetworkName,
+    /// Show a file or directory of the host to RUN steps, read-only
+    #[arg(short = 'v', long = "volume", value_name = "HOST:CONTAINER[:ro]", value_parser = volume)]
+    pub(crate) volumes: Vec<Volume>,
+    /// Write the image's digest to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) iidfile: Option<PathBuf>,
+    /// The runtime program that runs RUN steps: tare-runtime, runc, crun
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) runtime: Option<PathBuf>,
+    /// How root file systems are made: erofs or directory [default: the better one that works]
+    #[arg(long, value_name = "DRIVER")]
+    pub(crate) driver: Option<build::Driver>,
+    #[command(flatten)]
+    pub(crate) store: cli::StoreFlag,
+}
+
+/// `--network`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum NetworkName {
+    Default,
+    Host,
+    None,
+}
+
+impl From<NetworkName> for Network {
+    fn from(name: NetworkName) -> Self {
+        match name {
+            NetworkName::Default | NetworkName::Host => Self::Host,
+            NetworkName::None => Self::None,
+        }
+    }
+}
+
+impl Arguments {
+    pub(crate) fn progress_mode(&self) -> ProgressMode {
+        if self.quiet { ProgressMode::Quiet } else { self.progress }
+    }
+
+    pub(crate) fn build_args(&self) -> BTreeMap<String, String> {
+        let value = |text: &String| match text.split_once('=') {
+            Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+            None => Some((text.clone(), environment(text)?)),
+        };
+        self.build_arg.iter().filter_map(value).collect()
+    }
+
+    pub(crate) fn labels(&self) -> Vec<(String, String)> {
+        let pair = |text: &String| {
+            let (name, value) = text.split_once('=').unwrap_or((text, ""));
+            (name.to_owned(), value.to_owned())
+        };
+        self.label.iter().map(pair).collect()
+    }
+
+    /// `SOURCE_DATE_EPOCH` from the build arguments, or else the environment.
+    pub(crate) fn source_date_epoch(
+        &self,
+        build_args: &BTreeMap<String, String>,
+    ) -> anyhow::Result<Option<i64>> {
+        let given = build_args.get("SOURCE_DATE_EPOCH").cloned();
+        let text = given.or_else(|| environment("SOURCE_DATE_EPOCH"));
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+        let seconds = text.parse().map_err(|_| {
+            cli::usage(format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds"))
+        })?;
+        Ok(Some(seconds))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge, where the environment is read")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn volume(text: &str) -> Result<Volume, String> {
+    let mut parts = text.split(':');
+    let (source, target, mode) = (parts.next(), parts.next(), parts.next());
+    let (Some(source), Some(target)) = (source, target) else {
+        return Err("expected HOST:CONTAINER[:ro]".to_owned());
+    };
+    match (mode, parts.next()) {
+        (None | Some("ro"), None) => {}
+        (Some("rw"), None) => return Err("volumes are read-only during a build".to_owned()),
+        _ => return Err("expected HOST:CONTAINER[:ro]".to_owned()),
+    }
+    if !target.starts_with('/') {
+        return Err(format!("{target} is not an absolute path in the container"));
+    }
+    let source = std::fs::canonicalize(source).map_err(|error| format!("{source}: {error}"))?;
+    Ok(Volume { source, target: PathBuf::from(target) })
+}

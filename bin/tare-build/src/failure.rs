@@ -1,0 +1,60 @@
+//! A failed build in words: where, why, and what to try.
+
+use std::fmt;
+
+use build::Error;
+
+/// The error with its excerpt and hints.
+pub(crate) fn explain(error: Error) -> anyhow::Error {
+    let hints = hints(&error);
+    let explained = anyhow::Error::new(Explained(error));
+    hints.into_iter().fold(explained, |error, hint| cli::hinted(error, hint))
+}
+
+/// An error that shows the lines that it is about below its first line.
+#[derive(Debug)]
+struct Explained(Error);
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        match excerpt(&self.0) {
+            Some(excerpt) => write!(f, "\n{}", excerpt.trim_end_matches('\n')),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Explained {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+fn excerpt(error: &Error) -> Option<String> {
+    match error {
+        Error::Dockerfile(error) => Some(error.excerpt()),
+        Error::Instruction { excerpt, .. } => Some(excerpt.clone()),
+        _ => None,
+    }
+}
+
+/// What may help, innermost first.
+fn hints(error: &Error) -> Vec<String> {
+    match error {
+        Error::Instruction { source, .. } => hints(source),
+        Error::MissingSource { hint, .. } => hint.iter().cloned().collect(),
+        Error::NoImage { name, .. } => vec![
+            format!("pull it with: tare-store pull {name}"),
+            format!("or make one: tar -c -C DIRECTORY . | tare-store import - {name}"),
+        ],
+        Error::NoTarget { stages, .. } if !stages.is_empty() => {
+            vec![format!("its stages are: {}", stages.join(", "))]
+        }
+        Error::NoDockerfile { .. } => vec!["name another file with -f".to_owned()],
+        Error::ForeignPlatform { .. } => {
+            vec!["register an emulator with binfmt_misc, such as qemu-user-static".to_owned()]
+        }
+        _ => Vec::new(),
+    }
+}
