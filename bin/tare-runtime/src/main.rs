@@ -1,2 +1,66 @@
-//! Skeleton.
-fn main() {}
+//! An OCI runtime with runc's command line: bundles become containers.
+//!
+//! A file per command in `commands`; this one reads the arguments, calls, and reports a failure once: a
+//! line on stderr, and in the log that an engine asked for. Exit codes: the container's own for `run`
+//! and `exec` in the foreground, 1 when something failed, 2 for a wrong command line.
+
+mod arguments;
+mod commands;
+mod log;
+
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::log::Log;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let log = Log::new(&arguments.globals);
+    log.debug(&format!("{:?}", arguments.command));
+    match run(&arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            log.error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<u8> {
+    arguments.globals.check()?;
+    if arguments.command.enters_a_container() {
+        shield()?;
+    }
+    let globals = &arguments.globals;
+    match &arguments.command {
+        Command::Create(options) => commands::create::run(globals, options),
+        Command::Delete(options) => commands::delete::run(globals, options),
+        Command::Exec(options) => commands::exec::run(globals, options),
+        Command::Kill(options) => commands::kill::run(globals, options),
+        Command::List(options) => commands::list::run(globals, options),
+        Command::Pause(options) => commands::pause::run(globals, options),
+        Command::Ps(options) => commands::ps::run(globals, options),
+        Command::Resume(options) => commands::resume::run(globals, options),
+        Command::Run(options) => commands::run::run(globals, options),
+        Command::Spec(options) => commands::spec::run(options),
+        Command::Start(options) => commands::start::run(globals, options),
+        Command::State(options) => commands::state::run(globals, options),
+        Command::Update(options) => commands::update::run(globals, options),
+    }
+}
+
+/// Goes on from a copy of this program that a container cannot write to.
+fn shield() -> anyhow::Result<()> {
+    let c_string = |text: &std::ffi::OsStr| CString::new(text.as_bytes());
+    let args: Vec<_> = std::env::args_os().map(|arg| c_string(&arg)).collect::<Result<_, _>>()?;
+    let variables = std::env::vars_os().map(|(mut name, value)| {
+        name.push("=");
+        name.push(value);
+        c_string(&name)
+    });
+    Ok(container::shield(&args, &variables.collect::<Result<Vec<_>, _>>()?)?)
+}

@@ -1,1 +1,86 @@
-//! Skeleton.
+//! A container's life: an OCI bundle becomes isolated processes, and leaves nothing behind.
+//!
+//! The choreography and the root file system are ours; capabilities' names, system call filters and
+//! cgroup v2's limits are libcontainer's and libcgroups'.
+//!
+//! # Who says what when
+//!
+//! ```text
+//!  create / run                             first process (clone3: all new namespaces at once)
+//!  ────────────                             ─────────────
+//!  reserves <root>/<id>
+//!  makes cgroups, sets limits
+//!  binds start.sock (create)
+//!      │ clone3 ───────────────────────────▶│
+//!  user namespace: writes id maps, limits   │ user namespace: waits
+//!      │ Proceed ──────────────────────────▶│
+//!      │                                    │ enters cgroups, joins and makes what is left
+//!      │                                    │ names, network, sysctls; builds the root
+//!      │◀──────────────────────── RunHooks  │ (only with prestart or createRuntime hooks)
+//!  runs them                                │
+//!      │ Proceed ──────────────────────────▶│ createContainer hooks, pivot_root, masks
+//!      │◀───────────────────────── Terminal │ (only with a terminal)
+//!      │                                    │ becomes the user, finds the program
+//!      │◀───────────────────────────  Ready │
+//!  writes state.json, the pid file          │
+//!      │ Proceed ──────────────────────────▶│
+//!      │                                    │ create: waits for a connection to start.sock ◀── start
+//!      │                                    │ startContainer hooks, seccomp, execve
+//!      │◀──────────────────────────── (End) │ the socket closes on exec: run knows that it runs
+//! ```
+//!
+//! Instead of anything, the first process may say `Failed` with its reason and end. Either side sees
+//! the other's death as the end of the conversation; the first process dies of it, the runtime takes
+//! everything back. After `Ready` a filter with notifications is handed over by `SeccompListener`.
+//!
+//! # Limits
+//!
+//! The process that calls into this crate has one thread: what runs between `clone3` and `execve` uses
+//! its memory. A killed `create` leaves `<root>/<id>` without `state.json` and perhaps cgroup
+//! directories; `delete --force` removes the former.
+
+#![allow(unsafe_code, reason = "clone3, execve and mount calls; each block says why it holds")]
+
+mod birth;
+mod cgroup;
+mod console;
+mod default_spec;
+mod delete;
+mod error;
+mod exec;
+mod foreground;
+mod hooks;
+mod id;
+mod id_map;
+mod identity;
+mod init;
+mod launch;
+mod namespaces;
+mod process_stat;
+mod query;
+mod relay;
+mod rootfs;
+mod run;
+mod seccomp;
+mod shield;
+mod signals;
+mod spec;
+mod state;
+mod sync;
+mod syscalls;
+mod time;
+mod update;
+
+pub use default_spec::default_spec;
+pub use delete::{delete, kill};
+pub use error::{Error, Result};
+pub use exec::{ExecOptions, exec};
+pub use id::ContainerId;
+pub use launch::CreateOptions;
+pub use query::{list, pause, processes, resume, state};
+pub use run::{RunOptions, create, run, start};
+pub use shield::shield;
+pub use signals::Signal;
+pub use state::{State, Status};
+pub use time::rfc3339 as timestamp;
+pub use update::update;

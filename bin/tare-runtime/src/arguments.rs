@@ -1,0 +1,127 @@
+//! The command line, with runc's names. Parsing has no side effects.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands::{
+    create, delete, exec, kill, list, pause, ps, resume, run, spec, start, state, update,
+};
+
+/// Run containers from OCI bundles
+#[derive(Debug, Parser)]
+#[command(name = "tare-runtime", version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options before the command.
+#[derive(Debug, Args)]
+pub(crate) struct Globals {
+    /// Directory for the state of containers; best on a tmpfs
+    /// [default: /run/tare-runtime, for other users $XDG_RUNTIME_DIR/tare-runtime]
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Write messages to this file too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log: Option<PathBuf>,
+    /// Form of the messages in the log
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// Log what is done
+    #[arg(long)]
+    pub(crate) debug: bool,
+    /// Have systemd manage the cgroups (not supported: an error)
+    #[arg(long)]
+    systemd_cgroup: bool,
+    /// Go without cgroups where they cannot be made and no path is given
+    #[arg(long, value_enum, default_value_t = Rootless::Auto, value_name = "WHEN")]
+    rootless: Rootless,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Rootless {
+    Auto,
+    True,
+    False,
+}
+
+impl Globals {
+    /// Refuses what cannot be honoured.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        if self.systemd_cgroup {
+            bail!("--systemd-cgroup: not supported; cgroups are managed directly");
+        }
+        Ok(())
+    }
+
+    /// The state root.
+    pub(crate) fn root(&self) -> anyhow::Result<PathBuf> {
+        if let Some(root) = &self.root {
+            return Ok(std::path::absolute(root)?);
+        }
+        if rustix::process::geteuid().is_root() {
+            return Ok("/run/tare-runtime".into());
+        }
+        match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
+            Some(dir) => Ok(PathBuf::from(dir).join("tare-runtime")),
+            None => bail!("XDG_RUNTIME_DIR is not set: say with --root where state is kept"),
+        }
+    }
+
+    /// Whether missing cgroups are tolerated.
+    pub(crate) fn rootless(&self) -> bool {
+        match self.rootless {
+            Rootless::Auto => !rustix::process::geteuid().is_root(),
+            Rootless::True => true,
+            Rootless::False => false,
+        }
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Create(create::Options),
+    Delete(delete::Options),
+    Exec(Box<exec::Options>),
+    Kill(kill::Options),
+    List(list::Options),
+    Pause(pause::Options),
+    Ps(ps::Options),
+    Resume(resume::Options),
+    Run(run::Options),
+    Spec(spec::Options),
+    Start(start::Options),
+    State(state::Options),
+    Update(update::Options),
+}
+
+impl Command {
+    /// Whether this process, or a copy of it, will be seen by a container.
+    pub(crate) fn enters_a_container(&self) -> bool {
+        matches!(self, Self::Create(_) | Self::Run(_) | Self::Exec(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,18 @@
+//! `start`: run the program of a created container.
+
+use clap::Args;
+use container::ContainerId;
+
+use crate::arguments::Globals;
+
+/// Run the program of a created container
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The container
+    container_id: ContainerId,
+}
+
+pub(crate) fn run(globals: &Globals, options: &Options) -> anyhow::Result<u8> {
+    container::start(&globals.root()?, &options.container_id)?;
+    Ok(0)
+}

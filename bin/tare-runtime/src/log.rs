@@ -1,0 +1,62 @@
+//! Messages: for people a line on stderr, for engines a line in `--log` as logrus writes them, which is
+//! what containerd, podman and cri-o read.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use crate::arguments::{Globals, LogFormat};
+
+/// Where messages go.
+pub(crate) struct Log {
+    file: Option<PathBuf>,
+    format: LogFormat,
+    debug: bool,
+}
+
+impl Log {
+    pub(crate) fn new(globals: &Globals) -> Self {
+        Self { file: globals.log.clone(), format: globals.log_format, debug: globals.debug }
+    }
+
+    /// A failure with its causes, in one line.
+    pub(crate) fn error(&self, error: &anyhow::Error) {
+        let message = format!("{error:#}");
+        let unwritten = self.append("error", &message);
+        eprintln!("tare-runtime: error: {}", message.replace('\n', " "));
+        if let Err(error) = unwritten {
+            eprintln!("tare-runtime: error: write the log: {error}");
+        }
+    }
+
+    /// What is done, when asked.
+    pub(crate) fn debug(&self, message: &str) {
+        if !self.debug {
+            return;
+        }
+        if self.file.is_none() {
+            eprintln!("tare-runtime: debug: {message}");
+        } else if let Err(error) = self.append("debug", message) {
+            eprintln!("tare-runtime: error: write the log: {error}");
+        }
+    }
+
+    fn append(&self, level: &str, message: &str) -> std::io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let time = container::timestamp(SystemTime::now());
+        let mut line = match self.format {
+            LogFormat::Json => {
+                serde_json::json!({ "level": level, "msg": message, "time": time }).to_string()
+            }
+            LogFormat::Text => {
+                let mut line = format!("time=\"{time}\" level={level} ");
+                let _ = write!(line, "msg={message:?}");
+                line
+            }
+        };
+        line.push('\n');
+        OpenOptions::new().create(true).append(true).open(file)?.write_all(line.as_bytes())
+    }
+}

@@ -1,0 +1,116 @@
+//! Which devices a container may use: the spec's rules over "none", then those that every container
+//! needs (runtime-spec, config-linux.md "Default Devices").
+
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
+
+use crate::error::{Error, Result};
+
+/// One rule; `None` stands for every number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rule {
+    pub(crate) allow: bool,
+    /// `a`, `b` or `c`.
+    pub(crate) kind: u8,
+    pub(crate) major: Option<u32>,
+    pub(crate) minor: Option<u32>,
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+    pub(crate) mknod: bool,
+}
+
+impl Rule {
+    /// The rule in cgroup v1's notation.
+    pub(crate) fn v1(&self) -> String {
+        if self.kind == b'a' {
+            return "a".into();
+        }
+        let number = |number: Option<u32>| number.map_or("*".into(), |number| number.to_string());
+        let mut access = String::new();
+        for (granted, letter) in [(self.read, 'r'), (self.write, 'w'), (self.mknod, 'm')] {
+            if granted {
+                access.push(letter);
+            }
+        }
+        format!("{} {}:{} {access}", self.kind as char, number(self.major), number(self.minor))
+    }
+}
+
+/// All rules for a container, in the order in which they count, after "nothing is allowed".
+pub(crate) fn rules(resources: &LinuxResources) -> Result<Vec<Rule>> {
+    let given = resources.devices().iter().flatten().map(parse);
+    given.chain(default_rules().into_iter().map(Ok)).collect()
+}
+
+/// What every container may do: make any node, and use the harmless devices and terminals.
+pub(crate) fn default_rules() -> Vec<Rule> {
+    let all = Rule {
+        allow: true,
+        kind: b'c',
+        major: None,
+        minor: None,
+        read: true,
+        write: true,
+        mknod: true,
+    };
+    let make = |kind| Rule { kind, read: false, write: false, ..all };
+    let usable = |major, minor| Rule { major: Some(major), minor, ..all };
+    let mut rules = vec![make(b'c'), make(b'b')];
+    rules.extend([3, 5, 7, 8, 9].map(|minor| usable(1, Some(minor))));
+    rules.extend([
+        usable(5, Some(0)),
+        usable(5, Some(2)),
+        usable(136, None),
+        usable(10, Some(200)),
+    ]);
+    rules
+}
+
+fn parse(rule: &LinuxDeviceCgroup) -> Result<Rule> {
+    let kind = match rule.typ() {
+        None | Some(LinuxDeviceType::A) => b'a',
+        Some(LinuxDeviceType::B) => b'b',
+        Some(LinuxDeviceType::C | LinuxDeviceType::U) => b'c',
+        Some(LinuxDeviceType::P) => return Err(refused("a pipe is no device")),
+    };
+    let number = |number: Option<i64>| match number {
+        None | Some(-1) => Ok(None),
+        Some(number) => {
+            u32::try_from(number).map(Some).map_err(|_| refused("a number is too large"))
+        }
+    };
+    let access = rule.access().as_deref().unwrap_or("rwm");
+    if access.is_empty() || access.chars().any(|letter| !"rwm".contains(letter)) {
+        return Err(refused("access is made of r, w and m"));
+    }
+    let (major, minor) = (number(rule.major())?, number(rule.minor())?);
+    let has = |letter| access.contains(letter);
+    Ok(Rule {
+        allow: rule.allow(),
+        kind,
+        major,
+        minor,
+        read: has('r'),
+        write: has('w'),
+        mknod: has('m'),
+    })
+}
+
+fn refused(reason: &str) -> Error {
+    Error::spec("linux.resources.devices", reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_the_old_notation() {
+        let text: Vec<_> = default_rules().iter().map(Rule::v1).collect();
+        assert_eq!(text[0], "c *:* m");
+        assert!(text.contains(&"c 136:* rwm".to_owned()));
+        let given: LinuxDeviceCgroup =
+            serde_json::from_str(r#"{"allow":true,"type":"b","major":8,"minor":0,"access":"rw"}"#)
+                .unwrap();
+        assert_eq!(parse(&given).unwrap().v1(), "b 8:0 rw");
+    }
+}

@@ -1,0 +1,32 @@
+//! Handing a terminal's master to whoever asked for it by `--console-socket`.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+use crate::error::{Doing, Result};
+
+/// Sends the master with its name, as runc does.
+pub(crate) fn send_master(socket: &Path, master: OwnedFd) -> Result<()> {
+    send_descriptor(socket, master, b"/dev/ptmx")
+        .doing(|| format!("send the terminal to {}", socket.display()))
+}
+
+/// Connects to a Unix socket and sends one descriptor beside a message.
+pub(crate) fn send_descriptor(
+    socket: &Path,
+    descriptor: OwnedFd,
+    message: &[u8],
+) -> io::Result<()> {
+    let stream = UnixStream::connect(socket)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let descriptors = [descriptor.as_fd()];
+    ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+    let sent = sendmsg(&stream, &[IoSlice::new(message)], &mut ancillary, SendFlags::NOSIGNAL)?;
+    io::Write::write_all(&mut &stream, &message[sent..])
+}

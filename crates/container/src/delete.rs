@@ -1,0 +1,123 @@
+//! `kill`, `delete`, and the end of a container in general.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::cgroup::Cgroup;
+use crate::error::{Doing, Error, Result};
+use crate::hooks::{self, Point};
+use crate::id::ContainerId;
+use crate::process_stat::ProcessStat;
+use crate::signals::Signal;
+use crate::state::{Record, StateDir, Status};
+use crate::syscalls;
+
+/// How long killed processes may take to disappear.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Sends a signal to the container's first process, or to all its processes.
+///
+/// # Errors
+/// [`Error::NotFound`]; [`Error::NotRunning`] when the container is stopped.
+pub fn kill(root: &Path, id: &ContainerId, signal: Signal, all: bool) -> Result<()> {
+    let dir = StateDir::new(root, id);
+    let record = dir.load()?;
+    if all {
+        return kill_all(&record.cgroup, signal);
+    }
+    if dir.status(&record) == Status::Stopped {
+        return Err(Error::NotRunning);
+    }
+    syscalls::kill(record.pid, signal.number())
+        .doing(|| format!("signal process {} of container {id}", record.pid))
+}
+
+/// Removes a stopped container; with `force` one in any state, and then a missing one is no error.
+///
+/// # Errors
+/// [`Error::NotStopped`] without `force`.
+pub fn delete(root: &Path, id: &ContainerId, force: bool) -> Result<()> {
+    let dir = StateDir::new(root, id);
+    let record = match dir.load() {
+        Err(Error::NotFound(_)) if force => return dir.remove(),
+        record => record?,
+    };
+    match dir.status(&record) {
+        Status::Stopped => {}
+        // Like runc: a container that never ran holds nothing that could be lost.
+        Status::Created => stop(&record)?,
+        _ if force => stop(&record)?,
+        status => return Err(Error::NotStopped { id: id.to_string(), status: status.as_str() }),
+    }
+    destroy(&dir, &record)
+}
+
+/// Kills the first process and waits until it is gone. A frozen one takes its death when it thaws.
+fn stop(record: &Record) -> Result<()> {
+    syscalls::kill(record.pid, libc::SIGKILL)
+        .or_else(
+            |error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) },
+        )
+        .doing(|| format!("kill process {}", record.pid))?;
+    if record.cgroup.is_frozen() {
+        record.cgroup.freeze(false)?;
+    }
+    let gone = || match ProcessStat::of(record.pid) {
+        Some(stat) => stat.start_time != record.start_time || stat.is_dead(),
+        None => true,
+    };
+    wait_until(gone)
+        .then_some(())
+        .ok_or(Error::NotStopped { id: record.id.clone(), status: Status::Running.as_str() })
+}
+
+/// Takes away all that a stopped container held: stray processes, cgroups, state; then the poststop
+/// hooks, whose failure does not bring anything back.
+pub(crate) fn destroy(dir: &StateDir, record: &Record) -> Result<()> {
+    empty(&record.cgroup)?;
+    record.cgroup.remove()?;
+    dir.remove()?;
+    let state = record.state(Status::Stopped);
+    hooks::run_all(record.config.hooks.as_ref(), Point::Poststop, &state)
+}
+
+/// Kills what is left in the cgroups: without a pid namespace of its own, a container's other
+/// processes outlive the first.
+pub(crate) fn empty(cgroup: &Cgroup) -> Result<()> {
+    let left = || cgroup.processes().unwrap_or_default();
+    let none = wait_until(|| {
+        let left = left();
+        for pid in &left {
+            let _ = syscalls::kill(*pid, libc::SIGKILL);
+        }
+        left.is_empty()
+    });
+    if none { Ok(()) } else { Err(Error::Init("the container's processes do not die".into())) }
+}
+
+fn kill_all(cgroup: &Cgroup, signal: Signal) -> Result<()> {
+    for pid in cgroup.processes()? {
+        match syscalls::kill(pid, signal.number()) {
+            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => {
+                return Err(error).doing(|| format!("signal process {pid}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn wait_until(mut done: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + PATIENCE;
+    let mut pause = Duration::from_micros(100);
+    loop {
+        if done() {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}

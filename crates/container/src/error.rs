@@ -1,0 +1,91 @@
+//! What can go wrong in a container's life: one error for one failure, with the verb, the object and the cause.
+
+use std::io;
+
+/// Why a command on a container failed. Its text is one line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call or file operation failed.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done, to what.
+        doing: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// A container id with other characters than runc accepts.
+    #[error(
+        "invalid container id {0:?}: use letters, digits, '_', '+', '-' and '.', at most 1024 of them, and neither \".\" nor \"..\""
+    )]
+    InvalidId(String),
+    /// No container of this id under the state root.
+    #[error("container \"{0}\" does not exist")]
+    NotFound(String),
+    /// The id is taken.
+    #[error("container with id \"{0}\" exists already")]
+    Exists(String),
+    /// The container is in a state in which the command makes no sense.
+    #[error("cannot {verb} a container in the {status} state")]
+    WrongState {
+        /// The command.
+        verb: &'static str,
+        /// The container's state, in runtime-spec's words.
+        status: &'static str,
+    },
+    /// `kill` found no process.
+    #[error("container not running")]
+    NotRunning,
+    /// A container that runs is deleted only by force.
+    #[error("cannot delete container \"{id}\" that is not stopped: {status}")]
+    NotStopped {
+        /// Its id.
+        id: String,
+        /// Its state.
+        status: &'static str,
+    },
+    /// `config.json` (or `process.json`) asks for something wrong or impossible.
+    #[error("{field}: {reason}")]
+    Spec {
+        /// The field, as a path in the JSON document.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The container's first process failed while it set itself up; the text is its own report.
+    #[error("{0}")]
+    Init(String),
+    /// A hook failed.
+    #[error("{point} hook {path}: {reason}")]
+    Hook {
+        /// Where in the container's life, as named in `config.json`.
+        point: &'static str,
+        /// The program.
+        path: String,
+        /// How it failed.
+        reason: String,
+    },
+    /// Not a signal's name or number.
+    #[error("unknown signal {0:?}")]
+    UnknownSignal(String),
+}
+
+/// The crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub(crate) fn spec(field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Spec { field: field.into(), reason: reason.into() }
+    }
+}
+
+/// Says what was being done when an operating system call failed.
+pub(crate) trait Doing<T> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|error| Error::Io { doing: what(), source: error.into() })
+    }
+}

@@ -1,0 +1,304 @@
+//! `exec`: another process in a container that runs.
+//!
+//! It is born in the container's pid namespace, enters its cgroups, becomes unreadable, and only then
+//! joins the other namespaces, all in one setns(2) by the first process's pidfd. From that moment
+//! nothing of the host is in its view but what it closes on exec.
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{Capabilities, Capability, Process};
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags};
+
+use crate::birth::Child;
+use crate::cgroup::Cgroup;
+use crate::error::{Doing, Error, Result};
+use crate::foreground::stay;
+use crate::id::ContainerId;
+use crate::init::{self, program, settings};
+use crate::launch::write_pid_file;
+use crate::process_stat::ProcessStat;
+use crate::rootfs::{self, Root};
+use crate::signals::SignalQueue;
+use crate::spec::{check_process, read_json};
+use crate::state::{Record, StateDir, Status};
+use crate::sync::{self, Channel, Message};
+use crate::syscalls::{self, Cloned};
+use crate::{console, namespaces};
+
+/// How a process is executed in a container; runc's flags of the same names.
+#[derive(Clone, Debug, Default)]
+pub struct ExecOptions {
+    /// A whole process as JSON; the options about the process are not used then.
+    pub process: Option<PathBuf>,
+    /// Program and arguments.
+    pub args: Vec<String>,
+    /// Beside the container's own variables.
+    pub env: Vec<String>,
+    /// Instead of the container's.
+    pub cwd: Option<PathBuf>,
+    /// User and group ids instead of the container's.
+    pub user: Option<(u32, Option<u32>)>,
+    /// Beside the container's.
+    pub additional_gids: Vec<u32>,
+    /// Beside the container's, `CAP_…`.
+    pub capabilities: Vec<String>,
+    /// With a terminal.
+    pub terminal: bool,
+    /// Without new privileges even where the container's process may gain them.
+    pub no_new_privileges: bool,
+    /// An AppArmor profile instead of the container's.
+    pub apparmor: Option<String>,
+    /// An SELinux label instead of the container's.
+    pub process_label: Option<String>,
+    /// Return as soon as the program runs.
+    pub detach: bool,
+    /// Gets the process's number.
+    pub pid_file: Option<PathBuf>,
+    /// A Unix socket that gets the terminal's master.
+    pub console_socket: Option<PathBuf>,
+    /// How many descriptors from 3 up the process gets.
+    pub preserve_fds: u32,
+    /// Execute in a paused container, and wait until it is resumed.
+    pub ignore_paused: bool,
+    /// Sub-cgroups, each `path` or `controller[,controller]:path`.
+    pub cgroups: Vec<String>,
+    /// Do not adopt processes that it orphans.
+    pub no_subreaper: bool,
+}
+
+/// Executes a process in a container. Returns its exit code, or 128 and the signal that killed it; 0
+/// when detached.
+///
+/// # Errors
+/// When the container does not run, or the program cannot be executed in it.
+pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32> {
+    for fd in 3..3 + options.preserve_fds {
+        if !syscalls::is_open(fd as i32) {
+            return Err(Error::spec("--preserve-fds", format!("descriptor {fd} is not open")));
+        }
+    }
+    let dir = StateDir::new(root, id);
+    let record = dir.load()?;
+    match dir.status(&record) {
+        Status::Paused if !options.ignore_paused => {
+            return Err(Error::WrongState { verb: "exec in", status: "paused" });
+        }
+        Status::Stopped => return Err(Error::WrongState { verb: "exec in", status: "stopped" }),
+        _ => {}
+    }
+    let process = build_process(&record, options)?;
+    check_process(&process)?;
+    check_terminal(&process, options)?;
+    let target = open_target(&record)?;
+    let cgroup = record.cgroup.below(&options.cgroups)?;
+    let (child, channel) = spawn(&record, &process, &target, &cgroup, options)?;
+    let mut running = Running { child, channel, master: None };
+    let signals = if options.detach { None } else { Some(SignalQueue::open()?) };
+    if let Err(error) = begin(&mut running, &record, options) {
+        let _ = syscalls::kill(running.child.pid.as_raw_nonzero().get(), libc::SIGKILL);
+        let _ = rustix::process::waitpid(
+            Some(running.child.pid),
+            rustix::process::WaitOptions::empty(),
+        );
+        return Err(error);
+    }
+    match signals {
+        Some(signals) => stay(&running.child, running.master.take(), &signals),
+        None => Ok(0),
+    }
+}
+
+struct Running {
+    child: Child,
+    channel: Channel,
+    master: Option<OwnedFd>,
+}
+
+fn check_terminal(process: &Process, options: &ExecOptions) -> Result<()> {
+    let terminal = process.terminal() == Some(true);
+    match &options.console_socket {
+        None if terminal && options.detach => Err(Error::spec(
+            "process.terminal",
+            "a terminal of a detached process needs --console-socket",
+        )),
+        Some(_) if !terminal => Err(Error::spec("--console-socket", "the process has no terminal")),
+        _ => Ok(()),
+    }
+}
+
+/// The process of `--process`, or the container's own with the differences that the options name.
+fn build_process(record: &Record, options: &ExecOptions) -> Result<Process> {
+    if let Some(file) = &options.process {
+        return read_json(file);
+    }
+    let mut process =
+        record.config.process.clone().ok_or_else(|| Error::spec("state.json", "has no process"))?;
+    process.set_args(Some(options.args.clone()));
+    process.set_terminal(Some(options.terminal));
+    process.set_console_size(None);
+    if let Some(cwd) = &options.cwd {
+        process.set_cwd(cwd.clone());
+    }
+    process.env_mut().get_or_insert_default().extend(options.env.iter().cloned());
+    if let Some((uid, gid)) = options.user {
+        process.user_mut().set_uid(uid);
+        if let Some(gid) = gid {
+            process.user_mut().set_gid(gid);
+        }
+    }
+    let user = process.user_mut();
+    user.additional_gids_mut().get_or_insert_default().extend(&options.additional_gids);
+    if options.no_new_privileges {
+        process.set_no_new_privileges(Some(true));
+    }
+    if let Some(profile) = &options.apparmor {
+        process.set_apparmor_profile(Some(profile.clone()));
+    }
+    if let Some(label) = &options.process_label {
+        process.set_selinux_label(Some(label.clone()));
+    }
+    add_capabilities(&mut process, &options.capabilities)?;
+    Ok(process)
+}
+
+/// Not to the inheritable set: a program with file capabilities would gain them as another user
+/// (CVE-2022-29162).
+fn add_capabilities(process: &mut Process, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut added = Capabilities::new();
+    for name in names {
+        let capability: Capability = serde_json::from_value(name.as_str().into())
+            .map_err(|_| Error::spec("--cap", format!("unknown capability {name:?}")))?;
+        added.insert(capability);
+    }
+    let Some(mut capabilities) = process.capabilities().clone() else { return Ok(()) };
+    let joined = |have: &Option<Capabilities>| {
+        Some(have.iter().flatten().chain(&added).copied().collect::<Capabilities>())
+    };
+    capabilities.set_bounding(joined(capabilities.bounding()));
+    capabilities.set_effective(joined(capabilities.effective()));
+    capabilities.set_permitted(joined(capabilities.permitted()));
+    process.set_capabilities(Some(capabilities));
+    Ok(())
+}
+
+/// The first process by a descriptor; a number alone could be another process's by now.
+fn open_target(record: &Record) -> Result<OwnedFd> {
+    let pid = Pid::from_raw(record.pid).ok_or(Error::NotRunning)?;
+    let target = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        .doing(|| format!("open the container's process {}", record.pid))?;
+    match ProcessStat::of(record.pid) {
+        Some(stat) if stat.start_time == record.start_time && !stat.is_dead() => Ok(target),
+        _ => Err(Error::NotRunning),
+    }
+}
+
+fn spawn(
+    record: &Record,
+    process: &Process,
+    target: &OwnedFd,
+    cgroup: &Cgroup,
+    options: &ExecOptions,
+) -> Result<(Child, Channel)> {
+    let (ours, theirs) = sync::pair()?;
+    let doors = cgroup.doors()?;
+    let birth_place = cgroup.birth_place()?;
+    if !options.detach && !options.no_subreaper {
+        rustix::process::set_child_subreaper(Pid::from_raw(1))
+            .doing(|| "become a subreaper".into())?;
+    }
+    if record.namespaces.iter().any(|name| name == "pid") {
+        join(target, libc::CLONE_NEWPID as u64)?;
+    }
+    // SAFETY: no thread is started in this program before the process runs.
+    match unsafe { syscalls::clone3(0, birth_place.as_ref().map(AsFd::as_fd)) }
+        .doing(|| "make the process".into())?
+    {
+        Cloned::Parent { pid, pidfd } => Ok((Child { pid, pidfd }, ours)),
+        Cloned::Child => {
+            drop(ours);
+            let Err(error) = set_up_and_execute(record, process, target, doors, options, &theirs);
+            let _ = theirs.send(&Message::Failed(error.to_string()));
+            syscalls::exit_now(1)
+        }
+    }
+}
+
+/// setns(2) by pidfd: all at once.
+fn join(target: &OwnedFd, flags: u64) -> Result<()> {
+    syscalls::setns(target.as_fd(), flags as i32)
+        .doing(|| format!("join the container's namespaces (descriptor {})", target.as_raw_fd()))
+}
+
+fn set_up_and_execute(
+    record: &Record,
+    process: &Process,
+    target: &OwnedFd,
+    doors: Vec<OwnedFd>,
+    options: &ExecOptions,
+    channel: &Channel,
+) -> Result<Infallible> {
+    init::set_oom_score(process)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .doing(|| "become unreadable for others".into())?;
+    init::enter_cgroups(&doors)?;
+    drop(doors);
+    let mapped = record.namespaces.iter().any(|name| name == "user");
+    settings::set_limits(None, process)?;
+    let flags =
+        record.namespaces.iter().fold(0, |flags, name| flags | namespaces::flag_of_name(name));
+    join(target, flags & !(libc::CLONE_NEWPID as u64))?;
+    if mapped {
+        init::become_root()?;
+    }
+    rustix::process::setsid().doing(|| "begin a session".into())?;
+    settings::set_personality(record.config.personality.as_ref())?;
+    if process.terminal() == Some(true) {
+        let root = rustix::fs::open(
+            "/",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .doing(|| "open the container's root".into())?;
+        let (master, terminal) = rootfs::open_terminal(&Root::new(root))?;
+        init::take_terminal(master, terminal.as_fd(), process.console_size(), channel)?;
+    }
+    settings::set_scheduling(process)?;
+    let seccomp = record.config.seccomp.as_ref();
+    let program = program::prepare(process, seccomp, options.preserve_fds, 0, channel)?;
+    channel.send(&Message::Ready)?;
+    channel.expect_proceed()?;
+    program::confine(process, seccomp, channel)?;
+    Err(program.execute())
+}
+
+/// Answers the process until its program runs.
+fn begin(running: &mut Running, record: &Record, options: &ExecOptions) -> Result<()> {
+    loop {
+        match running.channel.receive()? {
+            Message::Ready => {
+                if let Some(file) = &options.pid_file {
+                    write_pid_file(file, running.child.pid.as_raw_nonzero().get())?;
+                }
+                running.channel.send(&Message::Proceed)?;
+            }
+            Message::Terminal(master) => match &options.console_socket {
+                Some(socket) => console::send_master(socket, master)?,
+                None => running.master = Some(master),
+            },
+            Message::SeccompListener(number) => {
+                let state = record.state(Status::Running);
+                let seccomp = record.config.seccomp.as_ref();
+                crate::seccomp::hand_over(seccomp, running.child.pidfd.as_fd(), number, &state)?;
+            }
+            Message::Failed(report) => return Err(Error::Init(report)),
+            Message::End => return Ok(()),
+            Message::Proceed | Message::RunHooks => {}
+        }
+    }
+}

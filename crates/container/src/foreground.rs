@@ -1,0 +1,86 @@
+//! Staying with a process until it ends: signals go to it, its terminal is relayed, orphans that came
+//! to us are buried, its status comes back.
+//!
+//! What is waited for is the process's pidfd, which stays readable once it has ended: unlike a SIGCHLD
+//! it cannot be missed.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus};
+
+use crate::birth::Child;
+use crate::error::{Doing, Result};
+use crate::relay::Relay;
+use crate::signals::SignalQueue;
+use crate::syscalls;
+
+/// Waits for the end of `child`. Returns its exit code, or 128 and the signal that killed it.
+pub(crate) fn stay(child: &Child, master: Option<OwnedFd>, signals: &SignalQueue) -> Result<i32> {
+    let mut relay = master.map(Relay::new).transpose()?;
+    loop {
+        let ended = wait(child, relay.as_mut(), signals)?;
+        while let Some(signal) = signals.next() {
+            match (signal, relay.as_ref()) {
+                (libc::SIGCHLD, _) => {}
+                (libc::SIGWINCH, Some(relay)) => relay.resize(),
+                // Not for the container: about our own streams, or about nothing.
+                (libc::SIGPIPE | libc::SIGURG | libc::SIGWINCH, _) => {}
+                (signal, _) => drop(syscalls::kill(child.pid.as_raw_nonzero().get(), signal)),
+            }
+        }
+        if let Some(status) = bury(child.pid)? {
+            if let Some(relay) = relay {
+                relay.finish();
+            }
+            return Ok(code(status));
+        }
+        debug_assert!(!ended, "an ended process can be waited for");
+    }
+}
+
+/// Sleeps until something happens; true when the process has ended.
+fn wait(child: &Child, relay: Option<&mut Relay>, signals: &SignalQueue) -> Result<bool> {
+    let mut watched = vec![
+        PollFd::from_borrowed_fd(child.pidfd.as_fd(), PollFlags::IN),
+        PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+    ];
+    let Some(relay) = relay else {
+        return match poll(&mut watched, None) {
+            Ok(_) | Err(Errno::INTR) => Ok(!watched[0].revents().is_empty()),
+            Err(error) => Err(error).doing(|| "wait for the container".into()),
+        };
+    };
+    let interest = relay.interest();
+    let streams = interest.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags));
+    watched.extend(streams);
+    match poll(&mut watched, None) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(error) => return Err(error).doing(|| "wait for the container".into()),
+    }
+    let happened: Vec<_> = watched.iter().map(PollFd::revents).collect();
+    drop(watched);
+    relay.work(happened[2], happened[3]);
+    Ok(!happened[0].is_empty())
+}
+
+/// Waits for every child that has ended; the status of `pid` when it is among them.
+fn bury(pid: Pid) -> Result<Option<WaitStatus>> {
+    let mut found = None;
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some((ended, status))) if ended == pid => found = Some(status),
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) | Err(Errno::CHILD) => return Ok(found),
+            Err(error) => return Err(error).doing(|| "wait for the container".into()),
+        }
+    }
+}
+
+fn code(status: WaitStatus) -> i32 {
+    status
+        .exit_status()
+        .or_else(|| status.terminating_signal().map(|signal| 128 + signal))
+        .unwrap_or(255)
+}

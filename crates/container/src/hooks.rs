@@ -1,0 +1,137 @@
+//! Hooks: programs that the bundle wants run at six points of a container's life, each with the
+//! container's state on its standard input (runtime-spec, config.md "POSIX-platform Hooks").
+//!
+//! The runner knows no threads, for it is also called between clone and exec: it waits for a hook by
+//! its pidfd, with the hook's time limit.
+
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use oci_spec::runtime::{Hook, Hooks};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags};
+
+use crate::error::{Error, Result};
+use crate::state::State;
+
+/// A point in a container's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Point {
+    Prestart,
+    CreateRuntime,
+    CreateContainer,
+    StartContainer,
+    Poststart,
+    Poststop,
+}
+
+impl Point {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Prestart => "prestart",
+            Self::CreateRuntime => "createRuntime",
+            Self::CreateContainer => "createContainer",
+            Self::StartContainer => "startContainer",
+            Self::Poststart => "poststart",
+            Self::Poststop => "poststop",
+        }
+    }
+}
+
+/// The hooks of a point, in their order.
+pub(crate) fn at(hooks: Option<&Hooks>, point: Point) -> &[Hook] {
+    let Some(hooks) = hooks else { return &[] };
+    let list = match point {
+        Point::Prestart => hooks.prestart(),
+        Point::CreateRuntime => hooks.create_runtime(),
+        Point::CreateContainer => hooks.create_container(),
+        Point::StartContainer => hooks.start_container(),
+        Point::Poststart => hooks.poststart(),
+        Point::Poststop => hooks.poststop(),
+    };
+    list.as_deref().unwrap_or_default()
+}
+
+/// Runs the hooks of a point; the first that fails ends it.
+pub(crate) fn run(hooks: Option<&Hooks>, point: Point, state: &State) -> Result<()> {
+    for hook in at(hooks, point) {
+        run_one(hook, state).map_err(|reason| Error::Hook {
+            point: point.name(),
+            path: hook.path().display().to_string(),
+            reason,
+        })?;
+    }
+    Ok(())
+}
+
+/// Runs all hooks of a point, whatever becomes of each, and returns the first failure.
+pub(crate) fn run_all(hooks: Option<&Hooks>, point: Point, state: &State) -> Result<()> {
+    let mut first = Ok(());
+    for hook in at(hooks, point) {
+        let done = run_one(hook, state).map_err(|reason| Error::Hook {
+            point: point.name(),
+            path: hook.path().display().to_string(),
+            reason,
+        });
+        first = first.and(done);
+    }
+    first
+}
+
+fn run_one(hook: &Hook, state: &State) -> Result<(), String> {
+    let mut command = Command::new(hook.path());
+    if let Some((name, arguments)) = hook.args().as_deref().and_then(<[String]>::split_first) {
+        command.arg0(name).args(arguments);
+    }
+    let environment = hook.env().iter().flatten().filter_map(|variable| variable.split_once('='));
+    command.env_clear().envs(environment);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    feed(&mut child, state)?;
+    let limit = hook.timeout().and_then(|seconds| u64::try_from(seconds).ok());
+    wait(&mut child, limit.map(Duration::from_secs))
+}
+
+/// A hook that does not read its input is no error.
+fn feed(child: &mut Child, state: &State) -> Result<(), String> {
+    let Some(mut input) = child.stdin.take() else { return Ok(()) };
+    let bytes = serde_json::to_vec(state).map_err(|error| error.to_string())?;
+    match input.write_all(&bytes) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(format!("write the container's state to it: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn wait(child: &mut Child, limit: Option<Duration>) -> Result<(), String> {
+    if let Some(limit) = limit
+        && !ends_within(child, limit).map_err(|error| error.to_string())?
+    {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(format!("did not end within {} seconds", limit.as_secs()));
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    if status.success() { Ok(()) } else { Err(status.to_string()) }
+}
+
+fn ends_within(child: &Child, limit: Duration) -> Result<bool, Errno> {
+    let pid = Pid::from_raw(child.id() as i32).ok_or(Errno::SRCH)?;
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
+    let deadline = Instant::now() + limit;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], Some(&left)) {
+            Err(Errno::INTR) => {}
+            ready => return ready.map(|count| count > 0),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Who the container's program is: user, groups, capabilities, no-new-privileges. The order is the
+//! point of this module, so it stands in one function; every result is checked.
+
+use libcontainer::capabilities::CapabilityExt;
+use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process};
+use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
+
+use crate::error::{Doing, Result};
+
+/// Capabilities as the kernel's bits.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bits {
+    bounding: u64,
+    effective: u64,
+    permitted: u64,
+    inheritable: u64,
+    ambient: u64,
+}
+
+/// Becomes the process's user (runtime-spec, config.md "POSIX-platform User", "Linux Process").
+///
+/// The bounding set can be reduced only with CAP_SETPCAP, ids change only with CAP_SETUID and
+/// CAP_SETGID; the change of the user would drop all permitted capabilities but for keepcaps, and the
+/// ambient set can hold only what is permitted and inheritable already.
+pub(crate) fn assume(process: &Process) -> Result<()> {
+    let bits = process.capabilities().as_ref().map(Bits::of);
+    if let Some(bits) = bits {
+        reduce_bounding(bits.bounding)?;
+    }
+    rustix::thread::set_keep_capabilities(true).doing(|| "keep capabilities".into())?;
+    change_user(process)?;
+    rustix::thread::set_keep_capabilities(false).doing(|| "keep capabilities no more".into())?;
+    bits.map_or(Ok(()), Bits::apply)
+}
+
+/// prctl(2) PR_SET_NO_NEW_PRIVS.
+pub(crate) fn forbid_new_privileges() -> Result<()> {
+    rustix::thread::set_no_new_privs(true).doing(|| "set no-new-privileges".into())
+}
+
+fn change_user(process: &Process) -> Result<()> {
+    let user = process.user();
+    let groups: Vec<_> =
+        user.additional_gids().iter().flatten().map(|&gid| Gid::from_raw(gid)).collect();
+    if groups_may_change(&groups)? {
+        rustix::thread::set_thread_groups(&groups).doing(|| "set the additional groups".into())?;
+    }
+    let (uid, gid) = (Uid::from_raw(user.uid()), Gid::from_raw(user.gid()));
+    rustix::thread::set_thread_res_gid(gid, gid, gid)
+        .doing(|| format!("become group {}", user.gid()))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)
+        .doing(|| format!("become user {}", user.uid()))
+}
+
+/// An unprivileged user namespace forbids setgroups(2); that is an error only if groups are wanted.
+fn groups_may_change(wanted: &[Gid]) -> Result<bool> {
+    if !wanted.is_empty() {
+        return Ok(true);
+    }
+    Ok(std::fs::read_to_string("/proc/self/setgroups").map_or(true, |text| text.trim() != "deny"))
+}
+
+impl Bits {
+    fn of(capabilities: &LinuxCapabilities) -> Self {
+        let bits = |list: &Option<Capabilities>| {
+            list.iter().flatten().fold(0, |bits, capability| bits | capability.to_cap().bitmask())
+        };
+        Self {
+            bounding: bits(capabilities.bounding()),
+            effective: bits(capabilities.effective()),
+            permitted: bits(capabilities.permitted()),
+            inheritable: bits(capabilities.inheritable()),
+            ambient: bits(capabilities.ambient()),
+        }
+    }
+
+    fn apply(self) -> Result<()> {
+        let set = CapabilitySet::from_bits_retain;
+        let have = rustix::thread::capabilities(None).doing(|| "read the capabilities".into())?;
+        let permitted = self.permitted & have.permitted.bits();
+        let sets = CapabilitySets {
+            effective: set(self.effective & permitted),
+            permitted: set(permitted),
+            inheritable: set(self.inheritable & (permitted | have.inheritable.bits())),
+        };
+        rustix::thread::set_capabilities(None, sets).doing(|| "set the capabilities".into())?;
+        rustix::thread::clear_ambient_capability_set()
+            .doing(|| "clear the ambient capabilities".into())?;
+        let possible = self.ambient & permitted & sets.inheritable.bits();
+        for bit in bits(possible) {
+            rustix::thread::configure_capability_in_ambient_set(set(1 << bit), true)
+                .doing(|| format!("raise the ambient capability {bit}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// Drops from the bounding set what is not in `keep`, up to the last capability that the kernel knows.
+fn reduce_bounding(keep: u64) -> Result<()> {
+    for bit in 0..64 {
+        let capability = CapabilitySet::from_bits_retain(1 << bit);
+        if keep & (1 << bit) != 0 {
+            continue;
+        }
+        match rustix::thread::remove_capability_from_bounding_set(capability) {
+            Err(rustix::io::Errno::INVAL) => break,
+            dropped => dropped.doing(|| format!("drop capability {bit} from the bounding set"))?,
+        }
+    }
+    Ok(())
+}
+
+fn bits(set: u64) -> impl Iterator<Item = u32> {
+    (0..64).filter(move |bit| set & (1 << bit) != 0)
+}

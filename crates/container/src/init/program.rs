@@ -1,0 +1,208 @@
+//! The last steps before the container's program runs, shared by `create`, `run` and `exec`: who it
+//! is, where it stands, what it sees, and `execve`.
+
+use std::ffi::CString;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxSeccomp, Process};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::error::{Doing, Error, Result};
+use crate::sync::{Channel, Message};
+use crate::{identity, syscalls};
+
+/// A program that only needs to be executed.
+pub(crate) struct Program {
+    path: CString,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+/// Becomes the process's user under its seccomp filter, in its working directory, and finds the
+/// program. What can fail does so here, before `create` reports success.
+pub(crate) fn prepare(
+    process: &Process,
+    seccomp: Option<&LinuxSeccomp>,
+    preserve_fds: u32,
+    listen_fds: u32,
+    channel: &Channel,
+) -> Result<Program> {
+    crate::signals::restore_pipe_signal();
+    let umask = process.user().umask().unwrap_or(0o022);
+    rustix::process::umask(Mode::from_raw_mode(umask & 0o777));
+    give_standard_streams(process.user().uid())?;
+    let confined = process.no_new_privileges() == Some(true);
+    if confined {
+        identity::forbid_new_privileges()?;
+    } else {
+        // Without no-new-privileges a filter can be loaded only by who has CAP_SYS_ADMIN still.
+        load_seccomp(seccomp, channel)?;
+    }
+    identity::assume(process)?;
+    enter_directory(process.cwd())?;
+    let program = Program::find(process, listen_fds)?;
+    syscalls::close_on_exec_from(3 + preserve_fds + listen_fds)
+        .doing(|| "close other descriptors".into())?;
+    Ok(program)
+}
+
+/// With no-new-privileges the filter comes last, so that it need allow nothing of the runtime's.
+pub(crate) fn confine(
+    process: &Process,
+    seccomp: Option<&LinuxSeccomp>,
+    channel: &Channel,
+) -> Result<()> {
+    if process.no_new_privileges() == Some(true) { load_seccomp(seccomp, channel) } else { Ok(()) }
+}
+
+fn load_seccomp(seccomp: Option<&LinuxSeccomp>, channel: &Channel) -> Result<()> {
+    let Some(seccomp) = seccomp else { return Ok(()) };
+    match crate::seccomp::load(seccomp)? {
+        Some(listener) => channel.send(&Message::SeccompListener(listener)),
+        None => Ok(()),
+    }
+}
+
+/// A program that runs as another user may reopen its standard streams (`/dev/stdout`), so they become
+/// its own, as far as they belong to anybody: `/dev/null` is everybody's.
+fn give_standard_streams(uid: u32) -> Result<()> {
+    let null = rustix::fs::makedev(1, 3);
+    for fd in [0, 1, 2] {
+        // SAFETY: the number is only looked at while nothing in this process closes it.
+        let stream = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
+        let Ok(stat) = rustix::fs::fstat(stream) else { continue };
+        if stat.st_uid == uid || stat.st_rdev == null {
+            continue;
+        }
+        match rustix::fs::fchown(stream, Some(rustix::fs::Uid::from_raw(uid)), None) {
+            Err(Errno::INVAL | Errno::PERM | Errno::ROFS | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+            changed => changed.doing(|| format!("give the standard stream {fd} to user {uid}"))?,
+        }
+    }
+    Ok(())
+}
+
+/// chdir(2), and proof that the directory lies inside the root: a descriptor of the host's that leaked
+/// could be named as `/proc/self/fd/N` (CVE-2024-21626).
+fn enter_directory(cwd: &Path) -> Result<()> {
+    rustix::process::chdir(cwd).doing(|| format!("enter the directory {}", cwd.display()))?;
+    let here = rustix::process::getcwd(Vec::new()).doing(|| "ask where we are".into())?;
+    if here.as_bytes().first() == Some(&b'/') {
+        return Ok(());
+    }
+    Err(Error::spec("process.cwd", "lies outside the container"))
+}
+
+impl Program {
+    fn find(process: &Process, listen_fds: u32) -> Result<Self> {
+        let args = process.args().as_deref().unwrap_or_default();
+        let name = args.first().ok_or_else(|| Error::spec("process.args", "empty"))?;
+        let mut env = environment(process.env().iter().flatten());
+        if !env.iter().any(|variable| variable.starts_with("HOME=")) {
+            env.push(format!("HOME={}", home(process.user().uid()).display()));
+        }
+        if listen_fds > 0 {
+            env.push(format!("LISTEN_FDS={listen_fds}"));
+            env.push("LISTEN_PID=1".into());
+        }
+        let search = env.iter().find_map(|variable| variable.strip_prefix("PATH="));
+        let path = look_up(name, search)?;
+        let c_string = |text: &[u8]| {
+            CString::new(text).map_err(|_| Error::spec("process", "contains a NUL byte"))
+        };
+        Ok(Self {
+            path: c_string(path.as_os_str().as_bytes())?,
+            args: args.iter().map(|arg| c_string(arg.as_bytes())).collect::<Result<_>>()?,
+            env: env.iter().map(|variable| c_string(variable.as_bytes())).collect::<Result<_>>()?,
+        })
+    }
+
+    /// execve(2); returns only when it failed.
+    pub(crate) fn execute(&self) -> Error {
+        let error = syscalls::execve(&self.path, &self.args, &self.env);
+        Error::Init(format!("exec {}: {error}", self.path.to_string_lossy()))
+    }
+}
+
+/// Of several values of a variable the last counts.
+fn environment<'a>(variables: impl DoubleEndedIterator<Item = &'a String>) -> Vec<String> {
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let mut kept: Vec<String> = Vec::new();
+    for variable in variables.rev() {
+        if !kept.iter().any(|have| name(have) == name(variable)) {
+            kept.push(variable.clone());
+        }
+    }
+    kept.reverse();
+    kept
+}
+
+/// A name without a slash is looked for in `PATH`, as execvp(3) does.
+fn look_up(name: &str, search: Option<&str>) -> Result<PathBuf> {
+    let failed = |reason: String| Error::Init(format!("exec: {name:?}: {reason}"));
+    if name.contains('/') {
+        return match executable(Path::new(name)) {
+            Ok(()) => Ok(name.into()),
+            Err(error) => Err(failed(std::io::Error::from(error).to_string())),
+        };
+    }
+    let directories = search.unwrap_or_default().split(':');
+    let found = directories
+        .map(|directory| Path::new(if directory.is_empty() { "." } else { directory }).join(name))
+        .find(|path| executable(path).is_ok());
+    found.ok_or_else(|| failed("executable file not found in $PATH".into()))
+}
+
+fn executable(path: &Path) -> Result<(), Errno> {
+    let file = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let stat = rustix::fs::statat(file.as_fd(), "", AtFlags::EMPTY_PATH)?;
+    if rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory {
+        return Err(Errno::ISDIR);
+    }
+    let any_execute = 0o111;
+    if stat.st_mode & any_execute == 0 {
+        return Err(Errno::ACCESS);
+    }
+    rustix::fs::accessat(rustix::fs::CWD, path, rustix::fs::Access::EXEC_OK, AtFlags::EACCESS)
+}
+
+/// The user's home by the container's `/etc/passwd`, else the root.
+fn home(uid: u32) -> PathBuf {
+    use std::io::Read;
+    let mut text = String::new();
+    let read = std::fs::File::open("/etc/passwd")
+        .and_then(|file| file.take(1 << 20).read_to_string(&mut text));
+    if read.is_err() {
+        return "/".into();
+    }
+    let home = text.lines().find_map(|line| {
+        let fields: Vec<_> = line.split(':').collect();
+        (fields.get(2)?.parse() == Ok(uid)).then(|| fields.get(5).copied())?
+    });
+    home.filter(|home| home.starts_with('/')).unwrap_or("/").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_value_of_a_variable_counts() {
+        let given = ["A=1", "B=2", "A=3"].map(str::to_owned);
+        assert_eq!(environment(given.iter()), ["B=2", "A=3"]);
+    }
+
+    #[test]
+    fn looks_programs_up() {
+        assert_eq!(look_up("sh", Some("/nowhere:/bin")).unwrap(), Path::new("/bin/sh"));
+        let missing = look_up("no-such-program", Some("/bin")).unwrap_err().to_string();
+        assert_eq!(missing, "exec: \"no-such-program\": executable file not found in $PATH");
+        assert!(
+            look_up("/etc/passwd", None).unwrap_err().to_string().contains("Permission denied")
+        );
+        assert!(look_up("/etc", None).unwrap_err().to_string().contains("directory"));
+    }
+}

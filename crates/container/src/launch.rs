@@ -1,0 +1,290 @@
+//! The runtime's side of making a container: everything that the first process needs is made before
+//! it, everything is taken back when it fails.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use oci_spec::runtime::Spec;
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::process::WaitOptions;
+
+use crate::birth::{self, Child};
+use crate::cgroup::Cgroup;
+use crate::error::{Doing, Error, Result};
+use crate::hooks::{self, Point};
+use crate::id::ContainerId;
+use crate::init::{self, Plan, settings};
+use crate::namespaces::{self, Namespaces};
+use crate::process_stat::ProcessStat;
+use crate::spec::Bundle;
+use crate::state::{Kept, Record, StateDir, Status};
+use crate::sync::{self, Channel, Message};
+use crate::{console, id_map, spec, syscalls};
+
+/// How `create` and `run` make a container; runc's flags of the same names.
+#[derive(Clone, Debug, Default)]
+pub struct CreateOptions {
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// Gets the first process's number.
+    pub pid_file: Option<PathBuf>,
+    /// A Unix socket that gets the terminal's master.
+    pub console_socket: Option<PathBuf>,
+    /// Move the root over the host's instead of changing it with pivot_root(2).
+    pub no_pivot: bool,
+    /// Keep the caller's session keyring.
+    pub no_new_keyring: bool,
+    /// How many descriptors from 3 up the container gets, beyond those of `listen_fds`.
+    pub preserve_fds: u32,
+    /// How many sockets the caller passes (`LISTEN_FDS`, sd_listen_fds(3)).
+    pub listen_fds: u32,
+    /// Tolerate that cgroups cannot be made, where the configuration asks for no limits.
+    pub rootless: bool,
+}
+
+/// A container whose first process waits for a word.
+pub(crate) struct Launched {
+    pub(crate) dir: StateDir,
+    pub(crate) record: Record,
+    pub(crate) child: Child,
+    pub(crate) channel: Channel,
+    /// The terminal's master, when no console socket took it.
+    pub(crate) master: Option<OwnedFd>,
+}
+
+/// Makes the container up to the point where only its program is missing. `starts_at_once`: the caller
+/// will say so through the channel; otherwise a later `start` does.
+pub(crate) fn launch(
+    root: &Path,
+    id: &ContainerId,
+    options: &CreateOptions,
+    starts_at_once: bool,
+) -> Result<Launched> {
+    check_descriptors(options)?;
+    let bundle = Bundle::load(&options.bundle)?;
+    check_terminal(&bundle.spec, options, starts_at_once)?;
+    let dir = StateDir::new(root, id);
+    dir.reserve()?;
+    let mut undo = Undo { dir: Some(dir.clone()), cgroup: None, child: None, record: None };
+    let record = blank_record(id, &bundle, options)?;
+    make_cgroup(&mut undo, &record, &bundle)?;
+    let (child, channel) = give_birth(&dir, &record, &bundle, options, starts_at_once, &mut undo)?;
+    let mut launched = Launched { dir, record, child, channel, master: None };
+    undo.record = Some(launched.record.clone());
+    accompany(&mut launched, &bundle.spec, options)?;
+    undo.disarm();
+    Ok(launched)
+}
+
+/// What `--preserve-fds` promises must be there: a free number would be taken by a descriptor of our
+/// own, and the container would get that.
+fn check_descriptors(options: &CreateOptions) -> Result<()> {
+    for fd in 3..3 + options.listen_fds + options.preserve_fds {
+        if !syscalls::is_open(fd as i32) {
+            return Err(Error::spec("--preserve-fds", format!("descriptor {fd} is not open")));
+        }
+    }
+    Ok(())
+}
+
+fn check_terminal(spec: &Spec, options: &CreateOptions, foreground: bool) -> Result<()> {
+    let terminal = spec::process(spec)?.terminal() == Some(true);
+    match (&options.console_socket, terminal) {
+        (None, true) if !foreground => Err(Error::spec(
+            "process.terminal",
+            "a terminal of a detached container needs --console-socket",
+        )),
+        (Some(_), false) => {
+            Err(Error::spec("--console-socket", "the container's process has no terminal"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn blank_record(id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> Result<Record> {
+    let spec = &bundle.spec;
+    let annotations: BTreeMap<_, _> = spec.annotations().clone().into_iter().flatten().collect();
+    let path = spec::linux(spec)?.cgroups_path().as_deref();
+    let mut cgroup = Cgroup::locate(path, id)?;
+    if options.rootless && !rustix::process::geteuid().is_root() && path.is_none() {
+        cgroup = Cgroup::default();
+    }
+    Ok(Record {
+        oci_version: spec.version().clone(),
+        id: id.to_string(),
+        pid: 0,
+        start_time: 0,
+        bundle: bundle.path.clone(),
+        rootfs: bundle.rootfs.clone(),
+        created: crate::time::rfc3339(SystemTime::now()),
+        annotations,
+        cgroup,
+        namespaces: namespaces::names(spec),
+        config: Kept::of(spec),
+    })
+}
+
+fn make_cgroup(undo: &mut Undo, record: &Record, bundle: &Bundle) -> Result<()> {
+    if record.cgroup.groups().is_empty() {
+        return Ok(());
+    }
+    undo.cgroup = Some(record.cgroup.clone());
+    record.cgroup.create(spec::linux(&bundle.spec)?.resources().as_ref())
+}
+
+fn give_birth(
+    dir: &StateDir,
+    record: &Record,
+    bundle: &Bundle,
+    options: &CreateOptions,
+    starts_at_once: bool,
+    undo: &mut Undo,
+) -> Result<(Child, Channel)> {
+    let namespaces = Namespaces::plan(&bundle.spec)?;
+    let (ours, theirs) = sync::pair()?;
+    let mut plan = Some(Plan {
+        bundle,
+        namespaces: &namespaces,
+        cgroup: &record.cgroup,
+        doors: record.cgroup.doors()?,
+        state: record.state(Status::Creating),
+        start_listener: if starts_at_once { None } else { Some(listen(dir)?) },
+        no_pivot: options.no_pivot,
+        no_new_keyring: options.no_new_keyring,
+        preserve_fds: options.preserve_fds,
+        listen_fds: options.listen_fds,
+    });
+    let birth_place = record.cgroup.birth_place()?;
+    let mut ours = Some(ours);
+    // SAFETY: no thread is started in this program before the container runs.
+    let child = unsafe {
+        birth::spawn(&namespaces, birth_place.as_ref().map(AsFd::as_fd), || {
+            drop(ours.take());
+            match plan.take() {
+                Some(plan) => init::run(plan, &theirs),
+                None => syscalls::exit_now(1),
+            }
+        })
+    }?;
+    undo.child = Some(child.pid);
+    let ours = ours.take().ok_or(Error::NotRunning)?;
+    if namespaces::has_user(&bundle.spec) {
+        if namespaces.new_user() {
+            id_map::write(child.pid, spec::linux(&bundle.spec)?)?;
+        }
+        settings::set_limits(Some(child.pid), spec::process(&bundle.spec)?)?;
+        ours.send(&Message::Proceed)?;
+    }
+    Ok((child, ours))
+}
+
+/// The socket that `start` will connect to. Its name is bound through the directory's descriptor: a
+/// socket's path may have only 107 bytes.
+fn listen(dir: &StateDir) -> Result<OwnedFd> {
+    let doing = || format!("make {}", dir.start_socket().display());
+    let place =
+        rustix::fs::open(&dir.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).doing(doing)?;
+    let name = format!("/proc/self/fd/{}/start.sock", place.as_raw_fd());
+    let address = SocketAddrUnix::new(name).doing(doing)?;
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )
+    .doing(doing)?;
+    rustix::net::bind(&socket, &address).doing(doing)?;
+    rustix::net::listen(&socket, 1).doing(doing)?;
+    Ok(socket)
+}
+
+/// Answers the first process until it is ready, then records the container.
+fn accompany(launched: &mut Launched, spec: &Spec, options: &CreateOptions) -> Result<()> {
+    launched.record.pid = launched.child.pid.as_raw_nonzero().get();
+    loop {
+        match launched.channel.receive()? {
+            Message::Ready => break,
+            Message::RunHooks => {
+                let state = launched.record.state(Status::Creating);
+                hooks::run(spec.hooks().as_ref(), Point::Prestart, &state)?;
+                hooks::run(spec.hooks().as_ref(), Point::CreateRuntime, &state)?;
+                launched.channel.send(&Message::Proceed)?;
+            }
+            Message::Terminal(master) => match &options.console_socket {
+                Some(socket) => console::send_master(socket, master)?,
+                None => launched.master = Some(master),
+            },
+            Message::SeccompListener(number) => {
+                let state = launched.record.state(Status::Creating);
+                let seccomp = spec::linux(spec)?.seccomp().as_ref();
+                crate::seccomp::hand_over(seccomp, launched.child.pidfd.as_fd(), number, &state)?;
+            }
+            Message::Failed(report) => return Err(Error::Init(report)),
+            Message::End => {
+                return Err(Error::Init(
+                    "the container's process died while it set itself up".into(),
+                ));
+            }
+            Message::Proceed => {}
+        }
+    }
+    let stat = ProcessStat::of(launched.record.pid).ok_or(Error::NotRunning)?;
+    launched.record.start_time = stat.start_time;
+    launched.dir.save(&launched.record)?;
+    if let Some(file) = &options.pid_file {
+        write_pid_file(file, launched.record.pid)?;
+    }
+    Ok(())
+}
+
+/// Whole or not at all: engines watch for the file.
+pub(crate) fn write_pid_file(file: &Path, pid: i32) -> Result<()> {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = file.with_file_name(format!(".{name}.{}", std::process::id()));
+    fs::write(&temporary, pid.to_string())
+        .and_then(|()| fs::rename(&temporary, file))
+        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        .doing(|| format!("write the pid file {}", file.display()))
+}
+
+/// What exists so far, taken back on failure.
+struct Undo {
+    dir: Option<StateDir>,
+    cgroup: Option<Cgroup>,
+    child: Option<rustix::process::Pid>,
+    record: Option<Record>,
+}
+
+impl Undo {
+    fn disarm(mut self) {
+        self.cgroup = None;
+        self.child = None;
+        self.record = None;
+        self.dir = None;
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        if let Some(pid) = self.child.take() {
+            let _ = syscalls::kill(pid.as_raw_nonzero().get(), libc::SIGKILL);
+            let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+        }
+        if let Some(cgroup) = self.cgroup.take() {
+            let _ = crate::delete::empty(&cgroup);
+            let _ = cgroup.remove();
+        }
+        if let Some(record) = self.record.take() {
+            // runtime-spec, runtime.md "Lifecycle": a creation that fails ends in the poststop hooks.
+            let state = record.state(Status::Stopped);
+            let _ = hooks::run_all(record.config.hooks.as_ref(), Point::Poststop, &state);
+        }
+        if let Some(dir) = self.dir.take() {
+            let _ = dir.remove();
+        }
+    }
+}

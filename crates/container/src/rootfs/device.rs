@@ -1,0 +1,203 @@
+//! Device nodes, the links of `/dev` and the terminal (runtime-spec, config-linux.md "Default
+//! Devices", "Dev symbolic links").
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceType, Spec};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
+use rustix::pty::OpenptFlags;
+
+use super::open_path;
+use super::options::Options;
+use super::root::{Root, attach, clone_mount, kind_of};
+use crate::error::{Doing, Error, Result};
+
+const DEFAULT: [(&str, u32, u32); 6] = [
+    ("null", 1, 3),
+    ("zero", 1, 5),
+    ("full", 1, 7),
+    ("tty", 5, 0),
+    ("random", 1, 8),
+    ("urandom", 1, 9),
+];
+
+/// The magic number of devpts (statfs(2)).
+const DEVPTS_MAGIC: i64 = 0x1cd1;
+
+/// Makes the nodes and links; nothing when `/dev` is the host's own, bound into the container.
+pub(crate) fn set_up_devices(root: &Root, spec: &Spec) -> Result<()> {
+    if dev_is_bound(spec) {
+        return Ok(());
+    }
+    let dev = root.directory(Path::new("/dev"))?;
+    let maker = Maker { mapped: crate::namespaces::has_user(spec) };
+    for (name, major, minor) in DEFAULT {
+        let node = Node { kind: FileType::CharacterDevice, major, minor, mode: 0o666, owner: None };
+        maker.make(dev.as_fd(), name, &node)?;
+    }
+    for device in crate::spec::linux(spec)?.devices().iter().flatten() {
+        maker.make_configured(root, device)?;
+    }
+    links(dev.as_fd())
+}
+
+fn dev_is_bound(spec: &Spec) -> bool {
+    spec.mounts().iter().flatten().any(|mount| {
+        mount.destination().components().eq(Path::new("/dev").components())
+            && (mount.typ().as_deref() == Some("bind")
+                || Options::parse(mount.options().iter().flatten()).bind.is_some())
+    })
+}
+
+struct Node {
+    kind: FileType,
+    major: u32,
+    minor: u32,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+}
+
+struct Maker {
+    /// In a user namespace no node can be made; the host's are bound instead.
+    mapped: bool,
+}
+
+impl Maker {
+    fn make_configured(&self, root: &Root, device: &LinuxDevice) -> Result<()> {
+        let path = device.path();
+        let wrong =
+            |reason: &str| Error::spec(format!("linux.devices: {}", path.display()), reason);
+        let number = |number: i64| u32::try_from(number).map_err(|_| wrong("no device number"));
+        let fifo = device.typ() == LinuxDeviceType::P;
+        let kind = match device.typ() {
+            LinuxDeviceType::B => FileType::BlockDevice,
+            LinuxDeviceType::C | LinuxDeviceType::U => FileType::CharacterDevice,
+            LinuxDeviceType::P => FileType::Fifo,
+            LinuxDeviceType::A => return Err(wrong("type a is no device")),
+        };
+        let node = Node {
+            kind,
+            major: if fifo { 0 } else { number(device.major())? },
+            minor: if fifo { 0 } else { number(device.minor())? },
+            mode: device.file_mode().unwrap_or(0o666),
+            owner: Some((device.uid().unwrap_or(0), device.gid().unwrap_or(0))),
+        };
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(wrong("no path of a device"));
+        };
+        let parent = root.directory(parent)?;
+        self.make(parent.as_fd(), Path::new(name), &node)
+    }
+
+    fn make(&self, parent: BorrowedFd<'_>, name: impl AsRef<Path>, node: &Node) -> Result<()> {
+        let name = name.as_ref();
+        let doing = || format!("make the device {}", name.display());
+        if self.mapped {
+            return bind_host(parent, name).doing(doing);
+        }
+        let mode = Mode::from_raw_mode(node.mode & 0o7777);
+        let device = rustix::fs::makedev(node.major, node.minor);
+        match rustix::fs::mknodat(parent, name, node.kind, mode, device) {
+            Err(Errno::EXIST) => return same_or_error(parent, name, node, device),
+            made => made.doing(doing)?,
+        }
+        if let Some((uid, gid)) = node.owner.filter(|&owner| owner != (0, 0)) {
+            let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+            rustix::fs::chownat(parent, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW).doing(doing)?;
+        }
+        Ok(())
+    }
+}
+
+/// An image may bring the node along; another file in its place is an error.
+fn same_or_error(
+    parent: BorrowedFd<'_>,
+    name: &Path,
+    node: &Node,
+    device: rustix::fs::Dev,
+) -> Result<()> {
+    let stat = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+        .doing(|| format!("look at the device {}", name.display()))?;
+    let kind = FileType::from_raw_mode(stat.st_mode);
+    if kind == node.kind && (kind == FileType::Fifo || stat.st_rdev == device) {
+        return Ok(());
+    }
+    Err(Errno::EXIST).doing(|| format!("make the device {}", name.display()))
+}
+
+fn bind_host(parent: BorrowedFd<'_>, name: &Path) -> Result<(), Errno> {
+    let host = open_path(&Path::new("/dev").join(name)).map_err(|_| Errno::NOENT)?;
+    let flags =
+        OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::NONBLOCK;
+    match rustix::fs::openat(parent, name, flags | OFlags::EXCL, Mode::from_raw_mode(0o666)) {
+        Err(error) if error != Errno::EXIST => return Err(error),
+        _ => {}
+    }
+    let place = rustix::fs::openat(
+        parent,
+        name,
+        OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+        Mode::empty(),
+    )?;
+    attach(clone_mount(host.as_fd(), false)?.as_fd(), place.as_fd())
+}
+
+fn links(dev: BorrowedFd<'_>) -> Result<()> {
+    let links = [
+        ("fd", "/proc/self/fd"),
+        ("stdin", "/proc/self/fd/0"),
+        ("stdout", "/proc/self/fd/1"),
+        ("stderr", "/proc/self/fd/2"),
+    ];
+    for (name, target) in links {
+        match rustix::fs::symlinkat(target, dev, name) {
+            Err(Errno::EXIST) => {}
+            made => made.doing(|| format!("link /dev/{name}"))?,
+        }
+    }
+    if rustix::fs::accessat(dev, "pts/ptmx", rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok() {
+        // The image's own node would lead to the host's terminals.
+        let _ = rustix::fs::unlinkat(dev, "ptmx", AtFlags::empty());
+        match rustix::fs::symlinkat("pts/ptmx", dev, "ptmx") {
+            Err(Errno::EXIST) => {}
+            made => made.doing(|| "link /dev/ptmx".into())?,
+        }
+    }
+    Ok(())
+}
+
+/// A new terminal of the container's own devpts: the master for whoever will speak to the container,
+/// the other side as its `/dev/console`.
+pub(crate) fn set_up_console(root: &Root) -> Result<(OwnedFd, OwnedFd)> {
+    let (master, terminal) = open_terminal(root)?;
+    // No path is looked up between the terminal and its mount, so no link can redirect it
+    // (CVE-2025-52565).
+    let console = root.file(Path::new("/dev/console"))?;
+    if kind_of(console.as_fd())? == FileType::Directory {
+        return Err(Errno::ISDIR).doing(|| "mount /dev/console".into());
+    }
+    clone_mount(terminal.as_fd(), false)
+        .and_then(|copy| attach(copy.as_fd(), console.as_fd()))
+        .doing(|| "mount /dev/console".into())?;
+    Ok((master, terminal))
+}
+
+/// Opens both sides of a new terminal of the devpts that is mounted in the root.
+pub(crate) fn open_terminal(root: &Root) -> Result<(OwnedFd, OwnedFd)> {
+    let missing = || Error::spec("process.terminal", "the container has no devpts at /dev/pts");
+    let pts = root.find(Path::new("/dev/pts"))?.ok_or_else(missing)?;
+    let magic = rustix::fs::fstatfs(&pts).doing(|| "look at /dev/pts".into())?.f_type as i64;
+    if magic != DEVPTS_MAGIC {
+        return Err(missing());
+    }
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let master = rustix::fs::openat(&pts, "ptmx", flags, Mode::empty())
+        .doing(|| "open a terminal of the container".into())?;
+    rustix::pty::unlockpt(&master).doing(|| "unlock the terminal".into())?;
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let terminal = rustix::pty::ioctl_tiocgptpeer(&master, flags)
+        .doing(|| "open the terminal's other side".into())?;
+    Ok((master, terminal))
+}

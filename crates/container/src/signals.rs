@@ -1,0 +1,160 @@
+//! Signals by name and number, and as a descriptor to wait on.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::str::FromStr;
+
+use crate::error::{Doing, Error, Result};
+
+/// A signal of signal(7), `TERM`, `SIGTERM` or `15`, and `RTMIN+n`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signal(i32);
+
+const NAMES: [(&str, i32); 33] = [
+    ("HUP", libc::SIGHUP),
+    ("INT", libc::SIGINT),
+    ("QUIT", libc::SIGQUIT),
+    ("ILL", libc::SIGILL),
+    ("TRAP", libc::SIGTRAP),
+    ("ABRT", libc::SIGABRT),
+    ("IOT", libc::SIGIOT),
+    ("BUS", libc::SIGBUS),
+    ("FPE", libc::SIGFPE),
+    ("KILL", libc::SIGKILL),
+    ("USR1", libc::SIGUSR1),
+    ("SEGV", libc::SIGSEGV),
+    ("USR2", libc::SIGUSR2),
+    ("PIPE", libc::SIGPIPE),
+    ("ALRM", libc::SIGALRM),
+    ("TERM", libc::SIGTERM),
+    ("STKFLT", libc::SIGSTKFLT),
+    ("CHLD", libc::SIGCHLD),
+    ("CLD", libc::SIGCHLD),
+    ("CONT", libc::SIGCONT),
+    ("STOP", libc::SIGSTOP),
+    ("TSTP", libc::SIGTSTP),
+    ("TTIN", libc::SIGTTIN),
+    ("TTOU", libc::SIGTTOU),
+    ("URG", libc::SIGURG),
+    ("XCPU", libc::SIGXCPU),
+    ("XFSZ", libc::SIGXFSZ),
+    ("VTALRM", libc::SIGVTALRM),
+    ("PROF", libc::SIGPROF),
+    ("WINCH", libc::SIGWINCH),
+    ("IO", libc::SIGIO),
+    ("PWR", libc::SIGPWR),
+    ("SYS", libc::SIGSYS),
+];
+
+impl Signal {
+    /// SIGTERM.
+    pub const TERM: Self = Self(libc::SIGTERM);
+    /// SIGKILL.
+    pub const KILL: Self = Self(libc::SIGKILL);
+
+    /// Its number.
+    pub fn number(self) -> i32 {
+        self.0
+    }
+}
+
+impl FromStr for Signal {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || Error::UnknownSignal(text.to_owned());
+        if let Ok(number) = text.parse() {
+            return if (1..=64).contains(&number) { Ok(Self(number)) } else { Err(unknown()) };
+        }
+        let upper = text.to_ascii_uppercase();
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        let real_time = |base: i32, offset: &str, sign: i32| {
+            let offset: i32 = if offset.is_empty() { 0 } else { offset.parse().ok()? };
+            let number = base + sign * offset;
+            (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&number).then_some(Self(number))
+        };
+        if let Some(rest) = name.strip_prefix("RTMIN") {
+            return real_time(libc::SIGRTMIN(), rest.trim_start_matches('+'), 1)
+                .ok_or_else(unknown);
+        }
+        if let Some(rest) = name.strip_prefix("RTMAX") {
+            return real_time(libc::SIGRTMAX(), rest.trim_start_matches('-'), -1)
+                .ok_or_else(unknown);
+        }
+        NAMES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|&(_, number)| Self(number))
+            .ok_or_else(unknown)
+    }
+}
+
+/// All signals, held back from the process and read from a descriptor instead.
+pub(crate) struct SignalQueue(OwnedFd);
+
+impl SignalQueue {
+    /// From now on no signal interrupts or ends this process, but for those that nobody can hold.
+    pub(crate) fn open() -> Result<Self> {
+        // SAFETY: the set is filled by the calls before it is used; both outlive their use.
+        let fd = unsafe {
+            let mut all = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
+                libc::sigdelset(&raw mut all, signal);
+            }
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
+            libc::signalfd(-1, &raw const all, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error()).doing(|| "wait for signals".into());
+        }
+        // SAFETY: signalfd returned a new descriptor that nobody else owns.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// The next signal that has arrived.
+    pub(crate) fn next(&self) -> Option<i32> {
+        // SAFETY: signalfd_siginfo is plain data, filled by the kernel up to its size.
+        unsafe {
+            let mut info: libc::signalfd_siginfo = std::mem::zeroed();
+            let size = size_of::<libc::signalfd_siginfo>();
+            let read = libc::read(self.0.as_raw_fd(), (&raw mut info).cast(), size);
+            (read == size as isize).then_some(info.ssi_signo as i32)
+        }
+    }
+}
+
+impl AsFd for SignalQueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Gives SIGPIPE its default action back, which Rust's start-up code took and execve would keep.
+pub(crate) fn restore_pipe_signal() {
+    // SAFETY: sets a default action.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_names_and_numbers() {
+        for (text, number) in [
+            ("TERM", 15),
+            ("SIGTERM", 15),
+            ("sigkill", 9),
+            ("15", 15),
+            ("RTMIN+1", 35),
+            ("RTMAX-2", 62),
+            ("64", 64),
+        ] {
+            assert_eq!(text.parse::<Signal>().unwrap().number(), number, "{text}");
+        }
+        for text in ["", "0", "65", "-1", "NOPE", "SIGRTMIN+99", "SIG"] {
+            assert!(text.parse::<Signal>().is_err(), "{text:?}");
+        }
+    }
+}

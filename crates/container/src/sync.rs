@@ -1,0 +1,135 @@
+//! The conversation between the runtime and the container's first process: short messages over a
+//! socket pair that keeps their boundaries. See the crate's head for who says what when.
+//!
+//! Both ends close on exec. So the end of the conversation, seen from the runtime, means that the
+//! container's program is running, or that its process died: the two are told apart by whether an
+//! error was said before.
+
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+use crate::error::{Doing, Error, Result};
+
+/// The longest error text that is passed on, in bytes.
+const MAX_TEXT: usize = 8192;
+
+/// What is said.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// runtime → init: ids are mapped, limits set; go on.
+    Proceed,
+    /// init → runtime: namespaces and mounts are there, the root is not yet changed: run the hooks.
+    RunHooks,
+    /// init → runtime: the terminal's master side.
+    Terminal(OwnedFd),
+    /// init → runtime: a seccomp notification descriptor, by its number in init.
+    SeccompListener(i32),
+    /// init → runtime: all is set up; only the start is missing.
+    Ready,
+    /// init → runtime: it failed, in words.
+    Failed(String),
+    /// The other side is gone.
+    End,
+}
+
+/// One end of the conversation.
+pub(crate) struct Channel(OwnedFd);
+
+/// A connected pair.
+pub(crate) fn pair() -> Result<(Channel, Channel)> {
+    let (one, other) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .doing(|| "make a socket pair".into())?;
+    Ok((Channel(one), Channel(other)))
+}
+
+impl Channel {
+    /// Says something. A partner that is gone is no error here: the next `receive` tells.
+    pub(crate) fn send(&self, message: &Message) -> Result<()> {
+        match message {
+            Message::Proceed => self.send_bytes(b"p", None),
+            Message::RunHooks => self.send_bytes(b"h", None),
+            Message::Ready => self.send_bytes(b"r", None),
+            Message::Terminal(master) => self.send_bytes(b"t", Some(master.as_fd())),
+            Message::SeccompListener(fd) => self.send_bytes(format!("s{fd}").as_bytes(), None),
+            Message::Failed(text) => {
+                let mut bytes = format!("e{text}").into_bytes();
+                bytes.truncate(MAX_TEXT);
+                self.send_bytes(&bytes, None)
+            }
+            Message::End => Ok(()),
+        }
+    }
+
+    /// Waits for the next message.
+    pub(crate) fn receive(&self) -> Result<Message> {
+        let mut bytes = [0; MAX_TEXT];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+        let length = loop {
+            let mut parts = [IoSliceMut::new(&mut bytes)];
+            match recvmsg(&self.0, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+                Ok(received) => break received.bytes,
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => break 0,
+                Err(error) => return Err(error).doing(|| "hear from the container".into()),
+            }
+        };
+        let descriptor = ancillary.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+            _ => None,
+        });
+        parse(&bytes[..length], descriptor)
+    }
+
+    /// Waits until the other side lets go on.
+    pub(crate) fn expect_proceed(&self) -> Result<()> {
+        match self.receive()? {
+            Message::Proceed => Ok(()),
+            _ => Err(Error::Init("the runtime went away".into())),
+        }
+    }
+
+    fn send_bytes(&self, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        let descriptors = descriptor.map(|descriptor| [descriptor]);
+        if let Some(descriptors) = &descriptors {
+            ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
+        }
+        match sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL) {
+            Ok(_) | Err(Errno::PIPE) => Ok(()),
+            Err(error) => Err(error).doing(|| "speak to the container".into()),
+        }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn parse(bytes: &[u8], descriptor: Option<OwnedFd>) -> Result<Message> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let unexpected = || Error::Init(format!("unexpected message {:?}", text(bytes)));
+    match (bytes.split_first(), descriptor) {
+        (None, _) => Ok(Message::End),
+        (Some((b'p', [])), _) => Ok(Message::Proceed),
+        (Some((b'h', [])), _) => Ok(Message::RunHooks),
+        (Some((b'r', [])), _) => Ok(Message::Ready),
+        (Some((b't', [])), Some(master)) => Ok(Message::Terminal(master)),
+        (Some((b's', number)), _) => {
+            text(number).parse().map(Message::SeccompListener).map_err(|_| unexpected())
+        }
+        (Some((b'e', report)), _) => Ok(Message::Failed(text(report))),
+        _ => Err(unexpected()),
+    }
+}

@@ -1,0 +1,204 @@
+//! The system calls that rustix does not wrap. Every `unsafe` block that only passes numbers to the
+//! kernel is here.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::process::Pid;
+
+/// `CLONE_INTO_CGROUP`: start in the cgroup that a descriptor names (v2 only).
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+/// `CLONE_PIDFD`: hand the parent a descriptor of the child.
+const CLONE_PIDFD: u64 = libc::CLONE_PIDFD as u64;
+
+/// Where `clone3` returned.
+pub(crate) enum Cloned {
+    /// In the new process.
+    Child,
+    /// In the calling process.
+    Parent { pid: Pid, pidfd: OwnedFd },
+}
+
+/// clone(2): a new process with its own copy of memory, in new namespaces.
+///
+/// # Safety
+/// The calling process has one thread, so that no lock is held in the child's copy; the child never
+/// returns to its caller's callers, but ends in `execve` or `_exit`.
+pub(crate) unsafe fn clone3(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Cloned> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: clone_args is plain numbers; zero is a valid value for each.
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = flags | CLONE_PIDFD;
+    args.pidfd = &raw mut pidfd as u64;
+    args.exit_signal =
+        if flags & libc::CLONE_PARENT as u64 == 0 { libc::SIGCHLD as u64 } else { 0 };
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: args lives across the call and its size is given; without CLONE_VM the child runs on
+    // a copy of this stack.
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Cloned::Child),
+        pid => Ok(Cloned::Parent {
+            pid: Pid::from_raw(pid as i32).expect("clone3 returned a positive pid"),
+            // SAFETY: the kernel has just stored a new descriptor that nobody else owns.
+            pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) },
+        }),
+    }
+}
+
+/// The kernel's `struct mount_attr`, version 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MountAttr {
+    pub(crate) set: u64,
+    pub(crate) clear: u64,
+    pub(crate) propagation: u64,
+    pub(crate) userns_fd: u64,
+}
+
+/// mount_setattr(2) on the mount at `fd` itself, with all mounts below when `recursive`.
+pub(crate) fn mount_setattr(
+    fd: BorrowedFd<'_>,
+    recursive: bool,
+    attr: &MountAttr,
+) -> io::Result<()> {
+    let depth = if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is a NUL-terminated constant, attr lives across the call, its size is given.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | depth,
+            attr,
+            size_of::<MountAttr>(),
+        )
+    })
+}
+
+/// Marks every descriptor from `first` up to be closed by `execve`.
+pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: numbers only.
+    check(unsafe {
+        libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
+    })
+}
+
+/// execve(2); returns only when it failed.
+pub(crate) fn execve(path: &CStr, args: &[CString], env: &[CString]) -> io::Error {
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: both arrays end in a null pointer and borrow strings that outlive the call.
+    unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Executes the file behind `fd`; returns only when it failed.
+pub(crate) fn execve_fd(fd: BorrowedFd<'_>, args: &[CString], env: &[CString]) -> io::Error {
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: as for execve; the path is a NUL-terminated constant.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            args.as_ptr(),
+            env.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    io::Error::last_os_error()
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// Ends a forked child without running the parent's destructors a second time.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// keyctl(2) JOIN_SESSION_KEYRING; returns the new keyring's serial number.
+pub(crate) fn join_session_keyring(name: &CStr) -> io::Result<i64> {
+    // SAFETY: name is NUL-terminated.
+    match unsafe {
+        libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr())
+    } {
+        -1 => Err(io::Error::last_os_error()),
+        serial => Ok(serial),
+    }
+}
+
+/// ioctl(2) SIOCSIFFLAGS: brings the loopback interface of the current network namespace up.
+pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: ifreq is plain data; zero is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l' as libc::c_char;
+    request.ifr_name[1] = b'o' as libc::c_char;
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
+    // SAFETY: the request lives across the call and names an interface of at most IFNAMSIZ bytes.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into())
+}
+
+/// personality(2).
+pub(crate) fn personality(domain: u64) -> io::Result<()> {
+    // SAFETY: a number only.
+    check(unsafe { libc::personality(domain as libc::c_ulong) }.into())
+}
+
+/// ioprio_set(2) for the calling process.
+pub(crate) fn set_io_priority(value: i32) -> io::Result<()> {
+    const IOPRIO_WHO_PROCESS: i32 = 1;
+    // SAFETY: numbers only.
+    check(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, value) })
+}
+
+/// The kernel's `struct sched_attr`, version 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SchedAttr {
+    pub(crate) size: u32,
+    pub(crate) policy: u32,
+    pub(crate) flags: u64,
+    pub(crate) nice: i32,
+    pub(crate) priority: u32,
+    pub(crate) runtime: u64,
+    pub(crate) deadline: u64,
+    pub(crate) period: u64,
+}
+
+/// sched_setattr(2) for the calling process.
+pub(crate) fn set_scheduler(mut attr: SchedAttr) -> io::Result<()> {
+    attr.size = size_of::<SchedAttr>() as u32;
+    // SAFETY: attr lives across the call and carries its own size.
+    check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) })
+}
+
+/// setns(2) by a pidfd: joins several namespaces of that process at once.
+pub(crate) fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> io::Result<()> {
+    // SAFETY: numbers only.
+    check(unsafe { libc::setns(pidfd.as_raw_fd(), flags) }.into())
+}
+
+/// Whether a descriptor number is open.
+pub(crate) fn is_open(fd: RawFd) -> bool {
+    // SAFETY: asks the kernel about a number.
+    unsafe { libc::fcntl(fd, libc::F_GETFD) >= 0 }
+}
+
+/// Sends any signal number, with 0 only asking whether the process can be signalled.
+pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: numbers only.
+    check(unsafe { libc::kill(pid, signal) }.into())
+}
+
+fn check(result: libc::c_long) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
