@@ -7,6 +7,7 @@ pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod ls;
+pub(crate) mod pull;
 pub(crate) mod rm;
 pub(crate) mod tag;
 pub(crate) mod unbundle;

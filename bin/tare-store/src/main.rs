@@ -1,4 +1,4 @@
-//! Everything about images at rest: import, list, inspect, tag, remove, collect, and bundles.
+//! Everything about images at rest: pull, import, list, inspect, tag, remove, collect, and bundles.
 //!
 //! Results go to standard output, progress and messages to standard error. What needs no mount works
 //! for an ordinary user.
@@ -6,6 +6,7 @@
 mod change;
 mod command;
 mod find;
+mod registries;
 mod source;
 
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Get an image from a registry
+    Pull(command::pull::Arguments),
     /// Make an image of a root file system's tar
     Import(command::import::Arguments),
     /// List images
@@ -62,6 +65,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     let store = Store::open(&arguments.store.path()?)?;
     match command {
+        Command::Pull(arguments) => command::pull::run(&arguments, &store),
         Command::Import(arguments) => command::import::run(&arguments, &store),
         Command::Ls(arguments) => command::ls::run(&arguments, &store),
         Command::Inspect(arguments) => command::inspect::run(&arguments, &store),
