@@ -307,7 +307,7 @@ fn refused() {
     let file = EntryKind::File(Default::default());
     let mut too_many = metadata();
     too_many.xattrs = (0..3).map(|number| (vec![b'a' + number; 3], vec![0; 65_000])).collect();
-    let refused: [(&str, Box<dyn Fn(&mut LayerWriter<Vec<u8>>) -> Result<(), WriteError>>); 12] = [
+    let refused: [(&str, Attempt); 12] = [
         ("longer than 3", Box::new(|w| w.append_file(&path("a"), &metadata(), 3, &b"four"[..]))),
         ("shorter than 5", Box::new(|w| w.append_file(&path("a"), &metadata(), 5, &b"four"[..]))),
         ("cannot read", Box::new(|w| w.append_file(&path("a"), &metadata(), 5, Broken))),
@@ -346,6 +346,8 @@ fn refused() {
         assert!(error.contains(want), "{error} should say {want}");
     }
 }
+
+type Attempt = Box<dyn Fn(&mut LayerWriter<Vec<u8>>) -> Result<(), WriteError>>;
 
 struct Broken;
 

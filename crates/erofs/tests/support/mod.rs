@@ -42,6 +42,10 @@ impl Mounted {
         self.directory.path().join("root")
     }
 
+    pub(crate) fn index(&self) -> PathBuf {
+        self.directory.path().join("index")
+    }
+
     fn mount(&self) -> rustix::io::Result<()> {
         let context = fsopen("erofs", FsOpenFlags::FSOPEN_CLOEXEC)?;
         let context = std::os::fd::AsFd::as_fd(&context);
