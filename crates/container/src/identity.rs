@@ -23,14 +23,13 @@ struct Bits {
 /// CAP_SETGID; the change of the user would drop all permitted capabilities but for keepcaps, and the
 /// ambient set can hold only what is permitted and inheritable already.
 pub(crate) fn assume(process: &Process) -> Result<()> {
-    let bits = process.capabilities().as_ref().map(Bits::of);
-    if let Some(bits) = bits {
-        reduce_bounding(bits.bounding)?;
-    }
+    // No list means no capability, as runc has it.
+    let bits = process.capabilities().as_ref().map(Bits::of).unwrap_or_default();
+    reduce_bounding(bits.bounding)?;
     rustix::thread::set_keep_capabilities(true).doing(|| "keep capabilities".into())?;
     change_user(process)?;
     rustix::thread::set_keep_capabilities(false).doing(|| "keep capabilities no more".into())?;
-    bits.map_or(Ok(()), Bits::apply)
+    bits.apply()
 }
 
 /// prctl(2) PR_SET_NO_NEW_PRIVS.

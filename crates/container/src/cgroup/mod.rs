@@ -26,6 +26,8 @@ use crate::error::{Doing, Error, Result};
 use crate::id::ContainerId;
 
 const ROOT: &str = "/sys/fs/cgroup";
+/// Where a hybrid host mounts cgroup v2, below [`ROOT`].
+const UNIFIED: &str = "unified";
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
 
 /// The directory in one hierarchy.
@@ -92,9 +94,10 @@ impl Cgroup {
         }
     }
 
-    /// On v2 the directory to be born in.
+    /// On v2, and the hybrid's v2 part, the directory to be born in.
     pub(crate) fn birth_place(&self) -> Result<Option<OwnedFd>> {
-        let Some(group) = self.groups.first().filter(|_| self.unified) else { return Ok(None) };
+        let v2 = |group: &&Group| self.unified || group.hierarchy == UNIFIED;
+        let Some(group) = self.groups.iter().find(v2) else { return Ok(None) };
         rustix::fs::open(
             &group.path,
             OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
@@ -106,8 +109,12 @@ impl Cgroup {
 
     /// On v1 the files to which a new process writes `0` to enter.
     pub(crate) fn doors(&self) -> Result<Vec<OwnedFd>> {
-        let groups = if self.unified { &[][..] } else { &self.groups };
-        groups.iter().map(|group| door(&group.path.join("tasks"))).collect()
+        self.v1_groups().map(|group| door(&group.path.join("tasks"))).collect()
+    }
+
+    /// The directories in v1 hierarchies.
+    pub(crate) fn v1_groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter().filter(|group| !self.unified && group.hierarchy != UNIFIED)
     }
 
     /// As [`Self::birth_place`] or [`Self::doors`], for `exec --cgroup`: sub-cgroups that exist
@@ -220,7 +227,9 @@ fn hierarchy(line: &str, unified: bool) -> Option<(String, &str)> {
     let (controllers, path) = rest.split_once(':')?;
     match (controllers, unified) {
         ("", true) => Some((String::new(), path)),
-        ("", false) | (_, true) => None,
+        // The hybrid's second hierarchy has no controllers, but a container has its place there too.
+        ("", false) => Some((UNIFIED.into(), path)),
+        (_, true) => None,
         (controllers, false) => Some((controllers.trim_start_matches("name=").to_owned(), path)),
     }
 }
@@ -307,7 +316,7 @@ mod tests {
     fn hierarchies_are_named_after_their_directories() {
         assert_eq!(hierarchy("4:cpu,cpuacct:/a", false), Some(("cpu,cpuacct".into(), "/a")));
         assert_eq!(hierarchy("9:name=systemd:/", false), Some(("systemd".into(), "/")));
-        assert_eq!(hierarchy("0::/u", false), None);
+        assert_eq!(hierarchy("0::/u", false), Some(("unified".into(), "/u")));
         assert_eq!(hierarchy("0::/u", true), Some((String::new(), "/u")));
         assert_eq!(hierarchy("4:cpu:/a", true), None);
     }

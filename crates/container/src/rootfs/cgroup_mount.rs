@@ -39,7 +39,7 @@ pub(super) fn mount(
     let shell = new("tmpfs", Some(Path::new("tmpfs")), &shell, true)
         .map_err(|reason| mount_error(destination, reason))?;
     attach(shell.as_fd(), place).map_err(failed)?;
-    for group in cgroup.groups() {
+    for group in cgroup.v1_groups() {
         let name = Path::new(&group.hierarchy);
         rustix::fs::mkdirat(&shell, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
         let inside = root.directory(&destination.join(name))?;
