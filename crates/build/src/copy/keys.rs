@@ -91,7 +91,7 @@ pub(crate) fn hash_missing(pieces: &[Piece], source: &Source<'_>) -> Result<(), 
         let join = |worker: std::thread::ScopedJoinHandle<'_, Result<(), Error>>| {
             worker.join().unwrap_or_else(|_| Err(Error::internal("a thread that hashes ended")))
         };
-        workers.into_iter().map(join).collect()
+        workers.into_iter().try_for_each(join)
     })
 }
 

@@ -14,10 +14,8 @@ use crate::source::{Archive, ItemKind, Source, is_archive};
 impl Work<'_> {
     pub(super) fn copy(&mut self, copy: &Copy) -> Result<Ended, Error> {
         // Known without looking at a file: the same stage or image as last time.
-        let by_stage = match self.solver.files_key(copy.from)? {
-            Some(files) => Some(self.definition(copy).field("files", files.as_bytes()).key()),
-            None => None,
-        };
+        let files = self.solver.files_key(copy.from)?;
+        let by_stage = files.map(|key| self.definition(copy).field("files", key.as_bytes()).key());
         if let Some(key) = by_stage
             && let Some(ended) = self.cached(key)?
         {
@@ -89,7 +87,7 @@ impl Work<'_> {
         source: &Source<'_>,
     ) -> Result<Option<(LayerRef, tree::Changeset)>, Error> {
         let solver = self.solver;
-        let (pieces, archives) = unpacked(solver, copy, pieces, source)?;
+        let Unpacked { pieces, archives } = unpacked(solver, copy, pieces, source)?;
         let tree = self.files.tree(solver.store)?;
         let owner = match &copy.chown {
             Some(owner) => Some(self.owner(owner)?),
@@ -169,13 +167,20 @@ impl Work<'_> {
     }
 }
 
+/// What is copied once archives are open.
+struct Unpacked {
+    /// With the index of the archive that each comes out of.
+    pieces: Vec<(Piece, Option<usize>)>,
+    archives: Vec<Archive>,
+}
+
 /// The pieces with archives replaced by what is in them, where `ADD` unpacks them.
 fn unpacked(
     solver: &Solver<'_>,
     copy: &Copy,
     pieces: &[Piece],
     source: &Source<'_>,
-) -> Result<(Vec<(Piece, Option<usize>)>, Vec<Archive>), Error> {
+) -> Result<Unpacked, Error> {
     let mut archives = Vec::new();
     let mut result = Vec::with_capacity(pieces.len());
     let inline_from = pieces.len() - copy.inline.len();
@@ -193,7 +198,7 @@ fn unpacked(
         result.push((unpacked, Some(archives.len())));
         archives.push(archive);
     }
-    Ok((result, archives))
+    Ok(Unpacked { pieces: result, archives })
 }
 
 fn archive(

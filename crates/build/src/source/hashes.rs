@@ -176,7 +176,7 @@ fn merge(old: &[[u8; ENTRY]], new: &[[u8; ENTRY]]) -> Vec<u8> {
 fn load(path: &std::path::Path) -> Option<Vec<u8>> {
     let mut bytes = fs::read(path).ok()?;
     let sound = bytes.len() >= HEAD
-        && (bytes.len() - HEAD) % ENTRY == 0
+        && (bytes.len() - HEAD).is_multiple_of(ENTRY)
         && &bytes[..8] == MAGIC
         && bytes[8..HEAD] == checksum(&bytes[HEAD..]);
     sound.then(|| bytes.split_off(HEAD))
