@@ -123,7 +123,6 @@ impl<R: Read> LayerReader<R> {
         let raw_path = pending.path(header);
         self.name = String::from_utf8_lossy(&raw_path).into_owned();
         let size = pending.pax.size.unwrap_or(size);
-        let path = LayerPath::new(&raw_path)?;
         // As v7 tars have directories, and as GNU tar reads them.
         let slashed = matches!(kind, b'0' | b'\0' | b'7') && raw_path.ends_with(b"/");
         let kind = match kind {
@@ -137,14 +136,20 @@ impl<R: Read> LayerReader<R> {
             }
             _ => bodiless(header, kind, &mut pending)?,
         };
-        let metadata = metadata(header, &mut pending.pax)?;
-        self.push(Entry { path, kind, metadata })
-    }
-
-    fn push(&mut self, mut entry: Entry) -> Result<(), ReadCause> {
-        if !mark_whiteout(&mut entry)? {
+        if is_aufs(&raw_path) {
             return Ok(());
         }
+        let entry = match marker(&raw_path)? {
+            Some((path, kind)) => Entry { path, kind, metadata: Metadata::default() },
+            None => {
+                let metadata = metadata(header, &mut pending.pax)?;
+                Entry { path: LayerPath::new(&raw_path)?, kind, metadata }
+            }
+        };
+        self.push(entry)
+    }
+
+    fn push(&mut self, entry: Entry) -> Result<(), ReadCause> {
         limits::check(&entry)?;
         self.metadata_size += weight(&entry);
         if self.metadata_size > MAX_METADATA {
@@ -225,26 +230,28 @@ fn device(header: &Header) -> Result<Device, ReadCause> {
     Ok(Device { major: number(major, "device major")?, minor: number(minor, "device minor")? })
 }
 
-/// Turns a file named as a whiteout into one (OCI image-spec, layer.md, "Whiteouts"); `false` where
-/// it is AUFS's own, which means nothing to others.
-fn mark_whiteout(entry: &mut Entry) -> Result<bool, ReadCause> {
-    let Some((directory, name)) = entry.path.split() else { return Ok(true) };
-    if name == b".wh..wh..opq" {
-        entry.path = LayerPath::new(directory)?;
-        entry.kind = EntryKind::Opaque;
-    } else if entry.path.components().any(|name| name.starts_with(b".wh..wh.")) {
-        return Ok(false);
-    } else if let Some(hidden) = name.strip_prefix(b".wh.") {
-        if matches!(hidden, b"" | b"." | b"..") {
-            return Err(ReadCause::Whiteout);
-        }
-        entry.path = LayerPath::new([directory, b"/", hidden].concat())?;
-        entry.kind = EntryKind::Whiteout;
-    } else {
-        return Ok(true);
+/// Whether the path is one of AUFS's own, which mean nothing to others: a component starts with
+/// `.wh..wh.` and it is not the mark of an opaque directory.
+fn is_aufs(raw_path: &[u8]) -> bool {
+    let mut names = raw_path.split(|&byte| byte == b'/').filter(|name| !name.is_empty());
+    let last = names.next_back().unwrap_or_default();
+    let private = |name: &[u8]| name.starts_with(b".wh..wh.");
+    names.any(private) || (private(last) && last != b".wh..wh..opq")
+}
+
+/// What a name that starts with `.wh.` means instead (OCI image-spec, layer.md, "Whiteouts"). It may be
+/// longer by that than a name can be.
+fn marker(raw_path: &[u8]) -> Result<Option<(LayerPath, EntryKind)>, ReadCause> {
+    let end = raw_path.iter().rposition(|&byte| byte != b'/').map_or(0, |last| last + 1);
+    let path = &raw_path[..end];
+    let (directory, name) =
+        path.split_at(path.iter().rposition(|&b| b == b'/').map_or(0, |at| at + 1));
+    let Some(hidden) = name.strip_prefix(b".wh.") else { return Ok(None) };
+    match hidden {
+        b"" | b"." | b".." => Err(ReadCause::Whiteout),
+        b".wh..opq" => Ok(Some((LayerPath::new(directory)?, EntryKind::Opaque))),
+        _ => Ok(Some((LayerPath::new([directory, hidden].concat())?, EntryKind::Whiteout))),
     }
-    entry.metadata = Metadata::default();
-    Ok(true)
 }
 
 fn weight(entry: &Entry) -> usize {

@@ -136,6 +136,10 @@ fn whiteouts() {
     assert_eq!(kinds(&[".wh.a", "b/.wh.c"]), ["Whiteout /a", "Whiteout /b/c"]);
     assert_eq!(kinds(&[".wh..wh..opq", "b/.wh..wh..opq"]), ["Opaque /", "Opaque /b"]);
     assert_eq!(kinds(&[".wh..wh.plnk", ".wh..wh.plnk/1.2", "a/.wh..wh.aufs"]), [""; 0]);
+    let longest = "n".repeat(255);
+    let name = format!("{}.wh.{longest}", "./".repeat(100));
+    let changeset = read([member(b'L', "l").content(name.as_bytes()), file("short", b"")]).unwrap();
+    assert_eq!(changeset.entries()[0].path, path(&longest), "the prefix does not count");
     for name in [".wh.", "a/.wh..", "a/.wh..."] {
         let error = refuse([file(name, b"")]);
         assert!(matches!(error.cause, ReadCause::Whiteout), "{error:?}");
