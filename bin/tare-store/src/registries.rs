@@ -28,7 +28,9 @@ pub(crate) fn trust() -> Trust {
 /// A file that was named and is not there; one that cannot be understood.
 pub(crate) fn credentials(named: Option<&Path>) -> anyhow::Result<Credentials> {
     match named {
-        Some(path) if !path.exists() => bail!("there is no file with credentials at {}", path.display()),
+        Some(path) if !path.exists() => {
+            bail!("there is no file with credentials at {}", path.display())
+        }
         Some(path) => Ok(Credentials::read([path])?),
         None => Ok(Credentials::read(credential_files())?),
     }

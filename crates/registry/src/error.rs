@@ -57,7 +57,9 @@ impl Error {
     /// What the user may try, in one line.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Registry { registry, source, .. } => source.hint(registry),
+            Self::Registry { registry, repository, source, .. } => {
+                source.hint(registry, repository)
+            }
             _ => None,
         }
     }

@@ -161,7 +161,7 @@ impl Failure {
     }
 
     /// What the user may try.
-    pub(crate) fn hint(&self, registry: &str) -> Option<String> {
+    pub(crate) fn hint(&self, registry: &str, repository: &str) -> Option<String> {
         Some(match self {
             Self::LoginNeeded { .. } | Self::Status { status: 401 | 403, .. } => format!(
                 "check the name: registries answer so for repositories that do not exist, too; if it \
@@ -170,7 +170,7 @@ impl Failure {
             Self::LoginRefused { .. } => format!("log in again with: docker login {registry}"),
             Self::Status { status: 404, .. } => {
                 format!(
-                    "check the name and the tag; list the tags with: skopeo list-tags docker://{registry}/…"
+                    "check the name and the tag; list the tags with: skopeo list-tags docker://{registry}/{repository}"
                 )
             }
             Self::Status { status: 429, .. } => {
@@ -194,7 +194,7 @@ impl Failure {
                  --format v2s2"
                     .to_owned()
             }
-            Self::Token { source, .. } => return source.hint(registry),
+            Self::Token { source, .. } => return source.hint(registry, repository),
             _ => return None,
         })
     }

@@ -176,6 +176,6 @@ fn connect(
     match plain.get(&endpoint.base(Scheme::Http), &[], &[]) {
         // A server that speaks TLS answers plain HTTP with 400, if at all.
         Ok(response) if response.status().as_u16() != 400 => Ok((Scheme::Http, plain)),
-        _ => Err(Error::registry(endpoint, "find out how to reach the images", failure)),
+        _ => Err(Error::registry(endpoint, "get images", failure)),
     }
 }

@@ -69,6 +69,30 @@ fn a_dropped_transfer_goes_on_where_it_broke_off() {
 }
 
 #[test]
+fn a_transfer_from_elsewhere_goes_on_there() {
+    let image = Image::new(SIZE);
+    let (served, count) = (image.clone(), AtomicUsize::new(0));
+    let liar = Liar::serving(image.clone(), move |request, stream| {
+        if served.is_layer(request) {
+            reply(stream, "307 Temporary Redirect", &[("Location", "/elsewhere?signed=1")], b"");
+            return true;
+        }
+        if request.path != "/elsewhere?signed=1" {
+            return false;
+        }
+        if count.fetch_add(1, Ordering::SeqCst) == 0 {
+            return drop_in_the_middle(stream, &served.layer);
+        }
+        let start = range_start(request).expect("a range");
+        let range = format!("bytes {start}-{}/{SIZE}", SIZE - 1);
+        reply(stream, "206 Partial Content", &[("Content-Range", &range)], &served.layer[start..]);
+        true
+    });
+    arrives(&liar, &image, &options());
+    assert_eq!(liar.count("/elsewhere"), 2);
+}
+
+#[test]
 fn a_registry_that_knows_no_ranges_is_listened_to_from_the_start() {
     let (liar, image) =
         flaky(|number, _, stream, layer| number == 0 && drop_in_the_middle(stream, layer));

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use image::{ImageManifest, media_type};
 use registry::{Options, Trust};
 use serde_json::Value;
+use store::Store;
 
 use crate::docker_registry::{Registry, Setup};
 use crate::fixture::{Layout, Recorder, hash, options, pull, reference, text};
@@ -219,7 +220,8 @@ fn what_is_not_there_is_named_with_the_registrys_own_words() {
         for part in [words, "404 Not Found", repository, &format!("127.0.0.1:{}", registry.port)] {
             assert!(text.contains(part), "{text} / {part}");
         }
-        assert!(error.hint().is_some());
+        let hint = error.hint().unwrap();
+        assert!(hint.contains(&format!("docker://{}", registry.name(repository))), "{hint}");
     }
     store.check(0);
 }
@@ -240,4 +242,25 @@ fn a_blob_that_is_damaged_in_the_registry_is_refused() {
     let text = text(&error);
     assert!(text.contains("its digest is") && text.contains(&layer), "{text}");
     store.check(0);
+}
+
+#[test]
+fn two_pulls_of_one_image_at_once_are_one_image() {
+    let registry = registry();
+    let (source, image) = Layout::with_image("linux/amd64", &[2_000_000, 1_000_000]);
+    registry.push(source.path(), "app", &[]);
+    let (store, name) = (Layout::new(), registry.name("app"));
+    std::thread::scope(|scope| {
+        let pulls = [(); 3].map(|()| {
+            scope.spawn(|| {
+                let own = Store::open(store.path()).unwrap();
+                let never = AtomicBool::new(false);
+                registry::pull(&own, &reference(&name), &options(), &(), &never).unwrap()
+            })
+        });
+        for pull in pulls {
+            assert_eq!(pull.join().unwrap().manifest.digest(), image.digest());
+        }
+    });
+    store.check(1);
 }

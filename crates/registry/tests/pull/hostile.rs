@@ -1,9 +1,12 @@
 //! A registry that lies gives one clear error, and leaves nothing in the store that has a name.
 
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use image::media_type;
+use store::Store;
 
 use crate::fixture::{self, Layout, describe, options, pull, text};
 use crate::liar::{Image, Liar, Request, endless, head, manifest, reply};
@@ -255,4 +258,44 @@ fn nobody_at_home_is_said_at_once() {
     assert!(error.hint().unwrap().contains("network"), "{:?}", error.hint());
     assert!(started.elapsed() < Duration::from_secs(2));
     store.check(0);
+}
+
+/// A file system of one mebibyte, unmounted with its guard.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount() -> Self {
+        let disk = Self(tempfile::tempdir().unwrap());
+        let status = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "tare-test"])
+            .arg(disk.0.path())
+            .status()
+            .unwrap();
+        assert!(status.success(), "mounting needs root");
+        disk
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_and_left_as_it_was() {
+    let disk = SmallDisk::mount();
+    let store = Store::open(disk.0.path()).unwrap();
+    let image = Image::new(3_000_000);
+    let layer = Image::digest(&image.layer);
+    let liar = Liar::serving(image, |_, _| false);
+    let name = fixture::reference(&liar.name("a:1"));
+    let error =
+        registry::pull(&store, &name, &options(), &(), &AtomicBool::new(false)).unwrap_err();
+    let text = text(&error);
+    assert!(text.contains("No space left on device") && text.contains(&layer), "{text}");
+    assert!(store.references().unwrap().is_empty());
+    let left = std::fs::read_dir(disk.0.path().join("tare/tmp")).unwrap().count();
+    assert_eq!(left, 0);
+    drop(store);
 }
