@@ -7,12 +7,12 @@ use std::io;
 #[non_exhaustive]
 pub enum Error {
     /// A system call or file operation failed.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {cause}")]
     Io {
         /// What was being done, to what.
         doing: String,
         /// The kernel's answer.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A container id with other characters than runc accepts.
     #[error(
@@ -86,6 +86,6 @@ pub(crate) trait Doing<T> {
 
 impl<T, E: Into<io::Error>> Doing<T> for Result<T, E> {
     fn doing(self, what: impl FnOnce() -> String) -> Result<T> {
-        self.map_err(|error| Error::Io { doing: what(), source: error.into() })
+        self.map_err(|error| Error::Io { doing: what(), cause: error.into() })
     }
 }

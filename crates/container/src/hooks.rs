@@ -99,7 +99,7 @@ fn run_one(hook: &Hook, state: &State) -> Result<(), String> {
 /// A hook that does not read its input is no error.
 fn feed(child: &mut Child, state: &State) -> Result<(), String> {
     let Some(mut input) = child.stdin.take() else { return Ok(()) };
-    let bytes = serde_json::to_vec(state).map_err(|error| error.to_string())?;
+    let bytes = serde_json::to_vec(&told(state)).map_err(|error| error.to_string())?;
     match input.write_all(&bytes) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             let _ = child.kill();
@@ -108,6 +108,23 @@ fn feed(child: &mut Child, state: &State) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// The state as runtime-spec has it (runtime.md "State"), without what `state` adds.
+pub(crate) fn told(state: &State) -> serde_json::Value {
+    let mut told = serde_json::json!({
+        "ociVersion": state.oci_version,
+        "id": state.id,
+        "status": state.status,
+        "bundle": state.bundle,
+    });
+    if state.pid != 0 {
+        told["pid"] = state.pid.into();
+    }
+    if !state.annotations.is_empty() {
+        told["annotations"] = serde_json::json!(state.annotations);
+    }
+    told
 }
 
 fn wait(child: &mut Child, limit: Option<Duration>) -> Result<(), String> {

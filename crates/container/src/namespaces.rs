@@ -13,9 +13,10 @@ use crate::error::{Doing, Result};
 pub(crate) struct Namespaces {
     /// `CLONE_NEW*` of those that are made together with the process.
     pub(crate) new: u64,
-    /// Made later by the process itself: its cgroup must be entered before (`CLONE_NEWCGROUP`), its
-    /// clocks' offsets be written before (`CLONE_NEWTIME`).
-    pub(crate) cgroup: bool,
+    /// `CLONE_NEW*` of those that the process makes later: its cgroup must be entered before, and in a
+    /// new user namespace, who makes an ipc namespace owns its message queues.
+    pub(crate) late: u64,
+    /// A time namespace, whose offsets must be written before anyone is in it.
     pub(crate) time: bool,
     /// Those that exist.
     pub(crate) joined: Vec<Joined>,
@@ -41,13 +42,14 @@ fn list(spec: &Spec) -> &[LinuxNamespace] {
 impl Namespaces {
     /// Opens what is to be joined, by the host's view.
     pub(crate) fn plan(spec: &Spec) -> Result<Self> {
-        let mut plan = Self { new: 0, cgroup: false, time: false, joined: Vec::new() };
+        let mut plan = Self { new: 0, late: 0, time: false, joined: Vec::new() };
         for namespace in list(spec) {
             let kind = namespace.typ();
             match namespace.path().as_ref().filter(|path| !path.as_os_str().is_empty()) {
                 Some(path) => plan.joined.push(Joined::open(kind, path.clone())?),
                 None => match kind {
-                    LinuxNamespaceType::Cgroup => plan.cgroup = true,
+                    LinuxNamespaceType::Cgroup => plan.late |= flag(kind),
+                    LinuxNamespaceType::Ipc if has_user(spec) => plan.late |= flag(kind),
                     LinuxNamespaceType::Time => plan.time = true,
                     kind => plan.new |= flag(kind),
                 },

@@ -36,7 +36,7 @@ pub(crate) fn hand_over(
         "fds": ["seccompFd"],
         "pid": state.pid,
         "metadata": metadata.unwrap_or_default(),
-        "state": state,
+        "state": crate::hooks::told(state),
     });
     console::send_descriptor(path, listener, message.to_string().as_bytes())
         .doing(|| format!("send the seccomp listener to {}", path.display()))

@@ -123,8 +123,9 @@ fn join_namespaces(namespaces: &Namespaces) -> Result<()> {
 }
 
 fn make_late_namespaces(namespaces: &Namespaces, spec: &Spec) -> Result<()> {
-    if namespaces.cgroup {
-        unshare(UnshareFlags::NEWCGROUP).doing(|| "make a cgroup namespace".into())?;
+    if namespaces.late != 0 {
+        unshare(UnshareFlags::from_bits_retain(namespaces.late as u32))
+            .doing(|| "make the late namespaces".into())?;
     }
     if namespaces.time {
         unshare(UnshareFlags::NEWTIME).doing(|| "make a time namespace".into())?;

@@ -11,7 +11,8 @@ use rustix::fs::{
 /// Symbolic links are copied, never followed.
 pub(super) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
     let from = rustix::fs::openat(from, ".", READ | OFlags::DIRECTORY, Mode::empty())?;
-    copy_directory(from.as_fd(), to)
+    let to = rustix::fs::openat(to, ".", READ | OFlags::DIRECTORY, Mode::empty())?;
+    copy_directory(from.as_fd(), to.as_fd())
 }
 
 const READ: OFlags =
