@@ -1,6 +1,8 @@
 //! `tare-store pull` as users meet it: output, exit codes, signals. What registries may do is tested
 //! where the client is.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

@@ -1,16 +1,11 @@
 //! Pulls from a real registry (Debian's docker-registry, filled by skopeo), and from one that lies.
 
-#[cfg(test)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod authentication;
-#[cfg(test)]
 mod docker_registry;
-#[cfg(test)]
 mod fixture;
-#[cfg(test)]
 mod flaky;
-#[cfg(test)]
 mod honest;
-#[cfg(test)]
 mod hostile;
-#[cfg(test)]
 mod liar;
