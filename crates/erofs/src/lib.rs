@@ -101,7 +101,13 @@ pub fn index(tree: &Tree, devices: &[u64]) -> Result<Vec<u8>, Error> {
     }
     superblock::write(
         &mut image,
-        &superblock::Facts { blocks, first_inode, inodes: layout.places.len() as u64, devices },
+        &superblock::Facts {
+            blocks,
+            first_inode,
+            root: layout.numbers[tree.root().index()],
+            inodes: layout.places.len() as u64,
+            devices,
+        },
     );
     Ok(image)
 }

@@ -17,8 +17,10 @@ const HAS_DEVICES: u32 = 0x8;
 pub(crate) struct Facts<'a> {
     /// Of the whole image.
     pub(crate) blocks: u32,
-    /// Where the inodes begin, in bytes; the root is the first.
+    /// Where the inodes begin, in bytes.
     pub(crate) first_inode: u64,
+    /// The root's inode number. The root is the first, so this is small.
+    pub(crate) root: u64,
     pub(crate) inodes: u64,
     /// The sizes of the layers' tars in bytes.
     pub(crate) devices: &'a [u64],
@@ -43,6 +45,7 @@ pub(crate) fn write(image: &mut [u8], facts: &Facts<'_>) {
     put(block, 0x00, MAGIC.to_le_bytes());
     put(block, 0x08, COMPATIBLE.to_le_bytes());
     block[0x0c] = BLOCK_BITS;
+    put(block, 0x0e, (facts.root as u16).to_le_bytes());
     put(block, 0x10, facts.inodes.to_le_bytes());
     put(block, 0x24, facts.blocks.to_le_bytes());
     put(block, 0x28, ((facts.first_inode / BLOCK) as u32).to_le_bytes());

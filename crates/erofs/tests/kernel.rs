@@ -135,6 +135,21 @@ fn large_directories() {
 }
 
 #[test]
+fn roots_of_all_sizes() {
+    // The root's names stand behind its inode, or do not fit there, or push it from its place.
+    for length in (1..250).step_by(7) {
+        let directory = tempfile::tempdir().unwrap();
+        let tar = write_layer(directory.path(), "layer", |writer| {
+            file(writer, &"a".repeat(length), b"a");
+            file(writer, &"b".repeat(250), b"b");
+        });
+        let tars = [tar];
+        let tree = fold(&tars);
+        Mounted::new(&tree, &tars).assert_shows(&tree);
+    }
+}
+
+#[test]
 fn extended_attributes() {
     let acl = [
         2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 4, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0,

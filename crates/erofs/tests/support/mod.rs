@@ -42,6 +42,7 @@ impl Mounted {
         self.directory.path().join("root")
     }
 
+    #[allow(dead_code, reason = "one test looks at it")]
     pub(crate) fn index(&self) -> PathBuf {
         self.directory.path().join("index")
     }
@@ -163,6 +164,7 @@ fn xattrs(path: &Path) -> Xattrs {
 }
 
 /// Reads the layers from their tars and folds them.
+#[allow(dead_code, reason = "not all tests have tars from elsewhere")]
 pub(crate) fn fold(tars: &[PathBuf]) -> Tree {
     let read = |tar| Changeset::read_tar(File::open(tar).unwrap()).unwrap();
     let layers: Vec<_> = tars.iter().map(read).collect();
