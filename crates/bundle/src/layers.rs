@@ -8,7 +8,7 @@ use std::thread;
 
 use image::manifest::Descriptor;
 use image::{ChainId, DiffId};
-use rootfs::{Driver, LayerTar, Prepared, prepare};
+use rootfs::{Base, Driver, LayerTar, Prepared, prepare_over};
 use store::{Layer, Store};
 use tree::Tree;
 
@@ -38,15 +38,30 @@ pub fn prepare_rootfs(
     }
     let directory = at.parent().unwrap_or(store.root());
     let driver = driver.unwrap_or_else(|| Driver::probe(directory).0);
-    let fold = || match tree {
+    let fold_all = || match tree {
         Some(tree) => Ok(Cow::Borrowed(tree)),
         None => fold(store, layers).map(Cow::Owned),
     };
-    match prepare(driver, fold, &tars, &at) {
+    let base = || base(store, layers);
+    match prepare_over(driver, fold_all, &tars, &at, base) {
         // What EROFS cannot show, a directory can.
-        Err(rootfs::Error::Index(_)) => Ok(prepare(Driver::Directory, fold, &tars, &at)?),
+        Err(rootfs::Error::Index(_)) => {
+            Ok(prepare_over(Driver::Directory, fold_all, &tars, &at, base)?)
+        }
         other => Ok(other?),
     }
+}
+
+/// The directory of the longest stack of the lowest layers that has been prepared as one.
+fn base(store: &Store, layers: &[(Descriptor, DiffId)]) -> Option<Base> {
+    let diff_ids: Vec<_> = layers.iter().map(|(_, diff_id)| *diff_id).collect();
+    (1..layers.len()).rev().find_map(|count| {
+        let at = store.rootfs_path(&ChainId::of(&diff_ids[..count]));
+        let found = Prepared::find(Driver::Directory, &[], &at)?;
+        // Without its tree the base is of no use, and the files are written anew.
+        let tree = fold(store, &layers[..count]).ok()?;
+        Some(Base { tree, path: found.path })
+    })
 }
 
 fn fold(store: &Store, layers: &[(Descriptor, DiffId)]) -> Result<Tree, FoldFailure> {

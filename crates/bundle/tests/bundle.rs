@@ -379,3 +379,17 @@ fn several_at_once() {
     });
     assert_eq!(fixture.mounts(), 0);
 }
+
+#[test]
+fn a_stack_on_another_shares_its_unpacked_files() {
+    use std::os::unix::fs::MetadataExt;
+    let fixture = Fixture::new();
+    let image = fixture.busybox();
+    let layers = image.layers();
+    let prepare =
+        |count| prepare_rootfs(&fixture.store, &layers[..count], Some(Driver::Directory), None);
+    let (base, over) = (prepare(1).unwrap(), prepare(2).unwrap());
+    let inode = |at: &Path| fs::metadata(at.join("bin/busybox")).unwrap().ino();
+    assert_eq!(inode(&base.path), inode(&over.path));
+    assert!(base.path.join("removed").exists() && !over.path.join("removed").exists());
+}

@@ -29,7 +29,7 @@ pub use capture::{Lower, capture};
 pub use driver::{Driver, DriverError};
 pub use error::Error;
 pub use mount::{Mount, ReadWrite, mount};
-pub use prepare::{LayerTar, Prepared, prepare};
+pub use prepare::{Base, LayerTar, Prepared, prepare, prepare_over};
 pub use remove::remove;
 pub use unmount::unmount;
 pub use unpack::unpack;

@@ -43,6 +43,15 @@ pub struct Prepared {
     pub layers: Vec<LayerTar>,
 }
 
+/// A directory that the directory driver has prepared, of some of the lowest layers of another stack.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// The fold of those layers, numbered as in the other stack.
+    pub tree: Tree,
+    /// The directory.
+    pub path: PathBuf,
+}
+
 impl Prepared {
     /// The root file system at `at`, if `driver` has prepared it before. Costs one system call.
     pub fn find(driver: Driver, layers: &[LayerTar], at: &Path) -> Option<Self> {
@@ -73,6 +82,25 @@ where
     T: Borrow<Tree>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    prepare_over(driver, tree, layers, at, || None)
+}
+
+/// As [`prepare`]. Where the directory driver has to write files, it gives those that are the same in
+/// `base` one more name (a hard link) instead. `base` is called only then.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_over<T, E>(
+    driver: Driver,
+    tree: impl FnOnce() -> Result<T, E>,
+    layers: &[LayerTar],
+    at: &Path,
+    base: impl FnOnce() -> Option<Base>,
+) -> Result<Prepared, Error>
+where
+    T: Borrow<Tree>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     if let Some(prepared) = Prepared::find(driver, layers, at) {
         return Ok(prepared);
     }
@@ -80,7 +108,10 @@ where
     if let Some(partial) = Partial::lock(driver, &path)? {
         let made = tree()
             .map_err(|error| Error::Tree(error.into()))
-            .and_then(|tree| partial.fill(driver, tree.borrow(), layers))
+            .and_then(|tree| match driver {
+                Driver::Erofs => partial.write_index(tree.borrow(), layers),
+                Driver::Directory => partial.write_files(tree.borrow(), layers, base().as_ref()),
+            })
             .and_then(|()| {
                 fs::rename(&partial.path, &path).map_err(Error::io("rename", &partial.path))
             });
@@ -136,13 +167,6 @@ impl Partial {
         }
     }
 
-    fn fill(&self, driver: Driver, tree: &Tree, layers: &[LayerTar]) -> Result<(), Error> {
-        match driver {
-            Driver::Erofs => self.write_index(tree, layers),
-            Driver::Directory => self.write_files(tree, layers),
-        }
-    }
-
     fn write_index(&self, tree: &Tree, layers: &[LayerTar]) -> Result<(), Error> {
         let sizes: Vec<u64> = layers.iter().map(|layer| layer.size).collect();
         let index = erofs::index(tree, &sizes).map_err(Error::Index)?;
@@ -154,9 +178,14 @@ impl Partial {
         write().map_err(Error::io("write", &self.path))
     }
 
-    fn write_files(&self, tree: &Tree, layers: &[LayerTar]) -> Result<(), Error> {
+    fn write_files(
+        &self,
+        tree: &Tree,
+        layers: &[LayerTar],
+        base: Option<&Base>,
+    ) -> Result<(), Error> {
         clear(&self.path)?;
-        unpack_into(tree, layers, &self.path)?;
+        unpack_into(tree, layers, &self.path, base)?;
         syncfs(&self.file).map_err(Error::io("sync", &self.path))
     }
 }

@@ -22,7 +22,7 @@ use rustix::io::Errno;
 use tree::{Device, FileContent, LayerPath, Node, NodeId, NodeKind, Tree};
 
 use crate::remove::{clear, remove};
-use crate::{Error, LayerTar};
+use crate::{Base, Error, LayerTar};
 use content::Tars;
 
 /// Writes the tree to `target`, which is made where missing, and must be empty. Layer n of the tree
@@ -38,21 +38,32 @@ pub fn unpack(tree: &Tree, layers: &[LayerTar], target: &Path) -> Result<(), Err
         Err(error) => return Err(Error::io("create", target)(error)),
     };
     refuse_content(target)?;
-    unpack_into(tree, layers, target).inspect_err(|_| {
+    unpack_into(tree, layers, target, None).inspect_err(|_| {
         // The first error is the one to tell; what cannot be removed is there to be seen.
         let _ = if is_new { remove(target) } else { clear(target) };
     })
 }
 
-/// As [`unpack`], into a directory that is there and empty; leaves what it made when it fails.
-pub(crate) fn unpack_into(tree: &Tree, layers: &[LayerTar], target: &Path) -> Result<(), Error> {
+/// As [`unpack`], into a directory that is there and empty; leaves what it made when it fails. Files
+/// that are the same in `base` become one with those.
+pub(crate) fn unpack_into(
+    tree: &Tree,
+    layers: &[LayerTar],
+    target: &Path,
+    base: Option<&Base>,
+) -> Result<(), Error> {
     let root = openat(CWD, target, DIRECTORY, Mode::empty()).map_err(Error::io("open", target))?;
+    let base = base.and_then(|base| {
+        let root = openat(CWD, &base.path, DIRECTORY, Mode::empty()).ok()?;
+        Some((&base.tree, root))
+    });
     let mut unpacker = Unpacker {
         tree,
         tars: Tars::open(layers)?,
         target,
         parent: None,
         root,
+        base,
         names: HashMap::new(),
     };
     let mut directories = Vec::new();
@@ -92,6 +103,8 @@ struct Unpacker<'a> {
     tars: Tars<'a>,
     target: &'a Path,
     root: OwnedFd,
+    /// Another tree, and the directory that has its files.
+    base: Option<(&'a Tree, OwnedFd)>,
     /// The directory of the last file, open.
     parent: Option<(LayerPath, OwnedFd)>,
     /// The first name of each file that has several.
@@ -130,8 +143,7 @@ impl Unpacker<'_> {
     }
 
     fn open_directory(&self, path: &LayerPath) -> Result<OwnedFd, Errno> {
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        openat2(&self.root, relative(path), DIRECTORY, Mode::empty(), resolve)
+        open_below(&self.root, path)
     }
 
     fn make_directory(&self, path: &LayerPath) -> Result<(), Errno> {
@@ -154,10 +166,27 @@ impl Unpacker<'_> {
         layer: u32,
         content: &FileContent,
     ) -> Result<(), Error> {
+        if self.link_from_base(path, node) {
+            return Ok(());
+        }
         let file = openat(self.parent(), name(path), NEW_FILE, PRIVATE);
         let file = File::from(self.check("create", path, file)?);
         self.tars.copy(layer, content, &file, path, self.target)?;
         metadata::set_open(&file, &node.metadata).map_err(|error| self.refused(path, error))
+    }
+
+    /// Gives the base's file a name here, if it is the same in all respects and can have one more.
+    fn link_from_base(&self, path: &LayerPath, node: &Node) -> bool {
+        let Some((tree, root)) = &self.base else { return false };
+        let is_same = tree.lookup(path).is_some_and(|id| {
+            let other = tree.node(id);
+            other.kind == node.kind && other.metadata == node.metadata
+        });
+        is_same
+            && open_below(root, &path.parent().unwrap_or_default()).is_ok_and(|directory| {
+                let flags = AtFlags::empty();
+                linkat(&directory, name(path), self.parent(), name(path), flags).is_ok()
+            })
     }
 
     fn make_special(&self, path: &LayerPath, node: &Node) -> Result<(), Error> {
@@ -209,6 +238,12 @@ impl Unpacker<'_> {
     }
 }
 
+fn open_below(root: &OwnedFd, path: &LayerPath) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let path = if path.is_root() { b"." } else { path.as_bytes() };
+    openat2(root, path, DIRECTORY, Mode::empty(), resolve)
+}
+
 /// The path of a file of the tree on the disk, for messages.
 fn below(target: &Path, path: &LayerPath) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
@@ -217,8 +252,4 @@ fn below(target: &Path, path: &LayerPath) -> PathBuf {
 
 fn name(path: &LayerPath) -> &[u8] {
     path.name().unwrap_or(b".")
-}
-
-fn relative(path: &LayerPath) -> &[u8] {
-    if path.is_root() { b"." } else { path.as_bytes() }
 }

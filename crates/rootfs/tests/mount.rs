@@ -12,7 +12,9 @@ use std::process::Command;
 use std::sync::Barrier;
 
 use fixture::*;
-use rootfs::{Driver, Error, Prepared, ReadWrite, mount, prepare, unmount, unpack};
+use rootfs::{
+    Base, Driver, Error, Prepared, ReadWrite, mount, prepare, prepare_over, unmount, unpack,
+};
 use tree::EntryKind;
 
 fn layers(dir: &Path) -> Layers {
@@ -228,6 +230,65 @@ fn a_dead_makers_leftovers_are_taken_over() {
     }
     assert!(!at.with_extension("partial").exists());
     assert!(!at.with_extension("erofs.partial").exists());
+}
+
+#[test]
+fn a_directory_shares_the_files_of_its_base() {
+    let temp = tempfile::tempdir().unwrap();
+    let mut layers = layers(temp.path());
+    let base = Base { tree: layers.tree(), path: layers.prepare(Driver::Directory).path };
+    layers.add(|writer| {
+        writer.append_file(&path("a/b/c"), &metadata(0o755), 5, &b"hello"[..]).unwrap();
+        writer.append_file(&path("a/c"), &metadata(0o644), 3, &b"two"[..]).unwrap();
+        writer.append(&entry("x", EntryKind::HardLink(path("d")), 0o640)).unwrap();
+    });
+    let (at, tree) = (temp.path().join("over"), layers.tree());
+    let over = || Some(base.clone());
+    prepare_over(Driver::Directory, || Ok::<_, Error>(&tree), &layers.tars, &at, over).unwrap();
+    let plain = temp.path().join("plain");
+    unpack(&tree, &layers.tars, &plain).unwrap();
+    assert_same(&picture(&plain), &picture(&at));
+    let inode = |path: &Path| fs::metadata(path).unwrap().ino();
+    let shared = |name: &str| inode(&at.join(name)) == inode(&base.path.join(name));
+    assert!(shared("b"), "the same file");
+    assert!(!shared("a/c"), "other content, the same size and time");
+    assert!(!shared("a/b/c"), "another mode");
+    assert!(!shared("d"), "a file with another owner and time, by its new link");
+}
+
+/// A small file system.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn new(at: &Path) -> Self {
+        fs::create_dir(at).unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=64k", "tmpfs"];
+        assert!(Command::new("mount").args(mount).arg(at).status().unwrap().success());
+        Self(at.to_owned())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        assert!(Command::new("umount").arg(&self.0).status().unwrap().success());
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_left() {
+    let temp = tempfile::tempdir().unwrap();
+    let layers = layers(temp.path());
+    let small = Small::new(&temp.path().join("small"));
+    let tree = layers.tree();
+    let at = small.0.join("at");
+    let error =
+        prepare(Driver::Directory, || Ok::<_, Error>(&tree), &layers.tars, &at).unwrap_err();
+    let full = std::io::ErrorKind::StorageFull;
+    assert!(matches!(&error, Error::Io { source, .. } if source.kind() == full), "{error:?}");
+    assert_eq!(fs::read_dir(&small.0).unwrap().count(), 0);
+    let error = unpack(&tree, &layers.tars, &small.0).unwrap_err();
+    assert!(matches!(&error, Error::Io { source, .. } if source.kind() == full), "{error:?}");
+    assert_eq!(fs::read_dir(&small.0).unwrap().count(), 0);
 }
 
 #[test]

@@ -11,6 +11,9 @@
 //! lower directories copies, `metacopy=off` makes a copied-up file whole, `index=off` keeps hard
 //! links out of the work directory. `xino=on` gives files one device number and lasting inode
 //! numbers, which `find -xdev`, `tar --one-file-system` and hard link detection rely on.
+//! One thing EROFS cannot: overlayfs sets an access control list on a lower file only if the lower file
+//! system has set_acl, which read-only ones lack; once the file is copied up it does. So the first
+//! setfacl(1) on an image's own file fails there (EOPNOTSUPP), and after any other change it works.
 //! See the kernel's Documentation/filesystems/overlayfs.rst.
 
 mod context;
