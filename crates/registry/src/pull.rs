@@ -105,8 +105,15 @@ struct Found {
 impl Found {
     /// The layers, each blob once.
     fn layers(&self) -> Result<BTreeMap<Digest, Descriptor>, Failure> {
-        let pair = |blob: &Descriptor| Ok((known(blob)?, blob.clone()));
-        self.manifest.layers().iter().map(pair).collect()
+        let mut layers: BTreeMap<Digest, Descriptor> = BTreeMap::new();
+        for blob in self.manifest.layers() {
+            let digest = known(blob)?;
+            if layers.get(&digest).is_some_and(|other| other.size() != blob.size()) {
+                return Err(Failure::NotImage(format!("its layer {digest} has two sizes")));
+            }
+            layers.insert(digest, blob.clone());
+        }
+        Ok(layers)
     }
 
     fn config(&self) -> Result<Digest, Failure> {

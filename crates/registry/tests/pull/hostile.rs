@@ -128,6 +128,17 @@ const LIES: &[(&str, &str, Lie)] = &[
             json(stream, media_type::INDEX, asked.unwrap_or(&nested[0]));
         })
     }),
+    ("a layer of two sizes", "has two sizes", |image, request, stream| {
+        on(request, "/manifests/", || {
+            let good = describe(media_type::LAYER_GZIP, &image.layer);
+            let mut bad = good.clone();
+            bad.set_size(good.size() + 1);
+            let config = describe(media_type::CONFIG, &image.config);
+            let manifest = image::manifest::manifest(config, vec![good, bad]);
+            let text = String::from_utf8(image::manifest::to_json(&manifest)).unwrap();
+            json(stream, media_type::MANIFEST, &text);
+        })
+    }),
     ("a digest that is a path", "bad JSON", |_, request, stream| {
         on(request, "/manifests/", || {
             let text = format!(
