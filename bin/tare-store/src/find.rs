@@ -55,10 +55,10 @@ pub(crate) fn size(store: &Store, image: &Image) -> u64 {
 
 fn suggestion(store: &Store, name: &str) -> String {
     let references = store.references().unwrap_or_default();
-    let names: Vec<String> =
-        references.into_iter().filter_map(|(name, _)| Some(familiar(&name?))).collect();
-    let near = cli::nearest(name, names.iter().map(String::as_str)).join(", ");
-    match (near.is_empty(), names.is_empty()) {
+    let names: Vec<String> = references.into_iter().filter_map(|(name, _)| name).collect();
+    let is_empty = names.is_empty();
+    let near = cli::nearest_images(name, names).join(", ");
+    match (near.is_empty(), is_empty) {
         (false, _) => format!("did you mean {near}?"),
         (true, false) => "tare-store ls shows the images that there are".to_owned(),
         (true, true) => {

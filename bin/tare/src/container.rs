@@ -128,7 +128,7 @@ impl Root {
             .filter_map(|entry| ContainerId::parse(entry.ok()?.file_name().to_str()?))
             .filter_map(|id| self.load(&id).ok())
             .collect();
-        all.sort_by(|a, b| b.record.created.cmp(&a.record.created));
+        all.sort_by_key(|one| std::cmp::Reverse(one.record.created));
         Ok(all)
     }
 

@@ -115,13 +115,42 @@ fn code_for(message: &str) -> u8 {
     }
 }
 
-/// What a failed runtime said, as one line: without level, time and terminal colours that only make
-/// sense in a log.
+/// What a failed runtime said, as one line, without what only makes sense in a log.
 fn last_words(said: &[u8]) -> String {
     let text = String::from_utf8_lossy(said);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let line = lines.join("; ");
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.map(message).collect::<Vec<_>>().join(": ");
     if line.is_empty() { "failed without a message".to_owned() } else { line }
+}
+
+/// The message in one line of runc's log (`time=… level=error msg="…"`) or of our own report
+/// (`tare-runtime: error: …`, `caused by: …`).
+fn message(line: &str) -> String {
+    if let Some((_, quoted)) = line.split_once(" msg=\"") {
+        return unquoted(quoted);
+    }
+    let line = line.strip_prefix("caused by: ").unwrap_or(line);
+    match line.split_once(": error: ") {
+        Some((program, rest)) if !program.contains(' ') => rest.to_owned(),
+        _ => line.to_owned(),
+    }
+}
+
+/// The text up to the closing quote, without escapes.
+fn unquoted(text: &str) -> String {
+    let mut result = String::new();
+    let mut escaped = false;
+    for character in text.chars() {
+        match (escaped, character) {
+            (false, '\\') => escaped = true,
+            (false, '"') => break,
+            (_, character) => {
+                escaped = false;
+                result.push(character);
+            }
+        }
+    }
+    result
 }
 
 fn short(id: &str) -> &str {
@@ -131,6 +160,16 @@ fn short(id: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_taken_from_each_runtimes_format() {
+        let runc =
+            br#"time="2026-01-31T10:20:30Z" level=error msg="runc run failed: exec: \"x\": gone""#;
+        assert_eq!(last_words(runc), "runc run failed: exec: \"x\": gone");
+        let ours = b"tare-runtime: error: cannot run app\n  caused by: no such file\n";
+        assert_eq!(last_words(ours), "cannot run app: no such file");
+        assert_eq!(last_words(b"plain: words\n"), "plain: words");
+    }
 
     #[test]
     fn a_failed_start_has_dockers_exit_code() {

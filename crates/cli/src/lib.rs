@@ -42,5 +42,5 @@ pub use place::{StoreFlag, runtime_dir, sibling, store_path};
 pub use program::run;
 pub use progress::{Bar, Counted, Progress, ProgressMode, Step};
 pub use run_flags::RunFlags;
-pub use suggest::nearest;
+pub use suggest::{nearest, nearest_images};
 pub use table::Table;

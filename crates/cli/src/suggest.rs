@@ -1,5 +1,7 @@
 //! "Did you mean": the nearest of the names that exist.
 
+use image::Reference;
+
 /// Those of `names` that a slip of the fingers could have turned into `given`, nearest first, three at most.
 pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let limit = given.chars().count().div_ceil(3).max(1);
@@ -11,6 +13,28 @@ pub fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Vec
     found.sort();
     found.dedup();
     found.into_iter().map(|(_, name)| name).take(3).collect()
+}
+
+/// As [`nearest`], for the names of images: where no tag was given, tags do not count, and `latest`
+/// never does. Gives short names.
+pub fn nearest_images(given: &str, names: impl IntoIterator<Item = String>) -> Vec<String> {
+    let familiar = |name: String| match name.parse::<Reference>() {
+        Ok(reference) => reference.familiar(),
+        Err(_) => name,
+    };
+    let short: Vec<String> = names
+        .into_iter()
+        .map(familiar)
+        .map(|name| name.strip_suffix(":latest").map(str::to_owned).unwrap_or(name))
+        .collect();
+    let given = given.strip_suffix(":latest").unwrap_or(given);
+    let repository = |name: &str| name.split([':', '@']).next().unwrap_or_default().to_owned();
+    let (tagged, repositories): (bool, Vec<String>) =
+        (given.contains(':'), short.iter().map(|name| repository(name)).collect());
+    let keys = if tagged { &short } else { &repositories };
+    let near = nearest(given, keys.iter().map(String::as_str));
+    let is_near = |(key, _): &(&String, &String)| near.contains(&key.as_str());
+    keys.iter().zip(&short).filter(is_near).map(|(_, name)| name.clone()).take(3).collect()
 }
 
 /// Edits that turn `a` into `b`: insertions, deletions, replacements (Levenshtein).
@@ -40,6 +64,19 @@ mod tests {
         {
             assert_eq!(distance(a, b), edits, "{a} {b}");
         }
+    }
+
+    #[test]
+    fn images_are_near_with_and_without_tags() {
+        let names = || {
+            ["docker.io/library/busybox:latest", "docker.io/library/debian:bookworm"]
+                .map(str::to_owned)
+        };
+        assert_eq!(nearest_images("busybx", names()), ["busybox"]);
+        assert_eq!(nearest_images("debain", names()), ["debian:bookworm"]);
+        assert_eq!(nearest_images("debian:bokworm", names()), ["debian:bookworm"]);
+        assert_eq!(nearest_images("debian", names()), ["debian:bookworm"]);
+        assert!(nearest_images("nginx", names()).is_empty());
     }
 
     #[test]

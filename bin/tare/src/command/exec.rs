@@ -16,6 +16,7 @@ use crate::container::{Container, ContainerId};
 use crate::runtime::Runtime;
 
 #[derive(Debug, clap::Args)]
+#[command(override_usage = "tare exec [OPTIONS] CONTAINER COMMAND...")]
 pub(crate) struct Arguments {
     /// Pass standard input on
     #[arg(short, long)]
@@ -41,16 +42,21 @@ pub(crate) struct Arguments {
     /// All capabilities
     #[arg(long)]
     privileged: bool,
-    /// Name or id
-    container: String,
-    /// Command and arguments
-    #[arg(
-        trailing_var_arg = true,
-        allow_hyphen_values = true,
-        required = true,
-        value_name = "COMMAND"
-    )]
-    command: Vec<String>,
+    /// Name or id of the container; then command and arguments
+    #[arg(required = true, num_args = 2.., trailing_var_arg = true, value_name = "CONTAINER COMMAND")]
+    words: Vec<String>,
+}
+
+impl Arguments {
+    fn container(&self) -> &str {
+        // clap requires two.
+        self.words.first().map_or("", String::as_str)
+    }
+
+    /// All that follows the container is the command's, options too.
+    fn command(&self) -> &[String] {
+        self.words.get(1..).unwrap_or_default()
+    }
 }
 
 /// The exit code is the command's; 125 where it never ran, 126 and 127 where it could not be executed or
@@ -58,14 +64,15 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     exec(arguments, context)
         .with_context(|| {
-            format!("cannot execute {} in {}", arguments.command[0], arguments.container)
+            let command = arguments.command().first().map_or("", String::as_str);
+            format!("cannot execute {command} in {}", arguments.container())
         })
         .default_exit_code(125)
 }
 
 fn exec(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     // docker's code for these two.
-    let container = context.root.find(&arguments.container).exit_code(1)?;
+    let container = context.root.find(arguments.container()).exit_code(1)?;
     check(arguments, &container).exit_code(1)?;
     let files = Files::write(&container, arguments)?;
     let runtime = Runtime::of(&container);

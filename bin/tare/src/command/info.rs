@@ -1,5 +1,6 @@
 //! `tare info`: versions, places, and what this machine can do.
 
+use std::io::Write as _;
 use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, bail};
@@ -13,12 +14,11 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What it knows itself, and what `tare-store info` knows of the store.
+/// What it knows itself, then what `tare-store info` knows of the store.
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     let containers = context.root.list()?;
     let running = containers.iter().filter(|one| one.status().is_running()).count();
     let runtime = cli::sibling("tare-runtime").ok();
-    let store = store_info(context)?;
     if arguments.json {
         cli::print_json(&serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -26,37 +26,36 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
             "containers": containers.len(),
             "running": running,
             "runtime": runtime,
-            "store": store,
+            "store": serde_json::from_slice::<serde_json::Value>(&store_info(context, &["--json"])?)
+                .context("cannot understand the answer of tare-store info")?,
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    cli::print(format_args!("Version:     {}", env!("CARGO_PKG_VERSION")))?;
-    cli::print(format_args!("Root:        {}", context.root.path().display()))?;
-    cli::print(format_args!("Containers:  {} ({running} running)", containers.len()))?;
+    let store = store_info(context, &[])?;
     let runtime = runtime.map_or("none found".to_owned(), |path| path.display().to_string());
-    cli::print(format_args!("Runtime:     {runtime}"))?;
-    for (name, value) in store.as_object().into_iter().flatten() {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let name = format!("{}{}:", name[..1].to_uppercase(), name[1..].replace('_', " "));
-        cli::print(format_args!("{name:<12} {value}"))?;
-    }
+    let mut out = cli::Out::new();
+    writeln!(out, "State:   {}", context.root.path().display())?;
+    writeln!(out, "Running: {running} of {} containers", containers.len())?;
+    writeln!(out, "Runtime: {runtime}")?;
+    out.write_all(&store)?;
+    out.finish()?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn store_info(context: &Context) -> anyhow::Result<serde_json::Value> {
+fn store_info(context: &Context, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
     let program = cli::sibling("tare-store")?;
     let mut command = Command::new(&program);
     if let Some(store) = context.store.given() {
         command.arg("--store").arg(store);
     }
     let output = command
-        .args(["info", "--json"])
+        .arg("info")
+        .args(arguments)
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("cannot execute {}", program.display()))?;
     if !output.status.success() {
         bail!("tare-store info failed");
     }
-    serde_json::from_slice(&output.stdout)
-        .context("cannot understand the answer of tare-store info")
+    Ok(output.stdout)
 }

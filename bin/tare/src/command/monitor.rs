@@ -29,7 +29,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
     let record = &container.record;
     let input = if record.interactive { Input::Silent } else { Input::Closed };
     let plan = Plan { tty: record.tty, input, output: Output::LogOnly };
-    crate::monitor::watch(&container, plan, leave_caller).default_exit_code(125)?;
+    crate::monitor::watch(&container, plan, leave_caller)
+        .with_context(|| format!("cannot run {}", record.image))
+        .default_exit_code(125)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -15,7 +15,7 @@ use crate::attach::{Input, Output, Plan};
 use crate::container::{Container, MonitorLock};
 
 #[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, override_usage = "tare run [OPTIONS] IMAGE [COMMAND]...")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) flags: cli::RunFlags,
@@ -52,19 +52,28 @@ pub(crate) struct Arguments {
     /// How the root file system is made: erofs or directory [default: what works]
     #[arg(long, value_name = "DRIVER")]
     pub(crate) driver: Option<rootfs::Driver>,
-    /// Image, by name or id
-    #[arg(value_name = "IMAGE")]
-    pub(crate) image: String,
-    /// Command and arguments, in place of the image's
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<String>,
+    /// Image, by name or id; then command and arguments, in place of the image's
+    #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE [COMMAND]")]
+    words: Vec<String>,
+}
+
+impl Arguments {
+    fn image(&self) -> &str {
+        // clap requires one.
+        self.words.first().map_or("", String::as_str)
+    }
+
+    /// All that follows the image is the command's, options too.
+    fn command(&self) -> &[String] {
+        self.words.get(1..).unwrap_or_default()
+    }
 }
 
 /// The exit code is the container's; 125 where it never ran, 126 and 127 where its command could not be
 /// executed or found.
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     launch(arguments, context)
-        .with_context(|| format!("cannot run {}", arguments.image))
+        .with_context(|| format!("cannot run {}", arguments.image()))
         .default_exit_code(125)
 }
 

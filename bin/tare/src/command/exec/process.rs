@@ -39,7 +39,7 @@ fn defaults(first: &Process, arguments: &Arguments) -> ContainerConfig {
 fn options(first: &Process, arguments: &Arguments) -> anyhow::Result<RunOptions> {
     let groups = first.user().additional_gids().clone().unwrap_or_default();
     Ok(RunOptions {
-        args: arguments.command.clone(),
+        args: arguments.command().to_vec(),
         env: cli::variables(&arguments.env, &arguments.env_file)?,
         workdir: arguments.workdir.clone(),
         user: arguments.user.clone(),

@@ -33,7 +33,7 @@ pub(super) fn create(
     let options = BundleOptions {
         run: options,
         driver: arguments.driver,
-        reference: Some(arguments.image.clone()),
+        reference: Some(arguments.image().to_owned()),
         // Its state is gone after a crash of the machine, and so is what it wrote.
         volatile: true,
         interrupt: Some(interrupt.flag()),
@@ -49,7 +49,7 @@ pub(super) fn create(
 }
 
 fn find(store: &Store, arguments: &Arguments) -> anyhow::Result<Image> {
-    let name = &arguments.image;
+    let name = arguments.image();
     let Some((_, descriptor)) = store.resolve(name)? else {
         return Err(anyhow!("no such image: {name}")).hint(suggestion(store, name));
     };
@@ -59,13 +59,8 @@ fn find(store: &Store, arguments: &Arguments) -> anyhow::Result<Image> {
 
 fn suggestion(store: &Store, name: &str) -> String {
     let references = store.references().unwrap_or_default();
-    let names: Vec<String> = references
-        .into_iter()
-        .filter_map(|(name, _)| {
-            Some(name?.parse::<image::Reference>().ok()?.familiar().to_string())
-        })
-        .collect();
-    let near = cli::nearest(name, names.iter().map(String::as_str)).join(", ");
+    let names = references.into_iter().filter_map(|(name, _)| name);
+    let near = cli::nearest_images(name, names).join(", ");
     if near.is_empty() {
         format!(
             "build it with: tare build -t {name} DIR, or import a root file system with: tare store import FILE {name}"
@@ -82,9 +77,9 @@ fn record(arguments: &Arguments, store: &Store, image: &Image) -> anyhow::Result
     let config = &image.config.config;
     Ok(Record {
         name,
-        image: arguments.image.clone(),
+        image: arguments.image().to_owned(),
         image_id: image.config_digest.to_string(),
-        command: arguments.flags.command_line(config, &arguments.command),
+        command: arguments.flags.command_line(config, arguments.command()),
         created: SystemTime::now(),
         store: store.root().to_owned(),
         runtime: runtime(&arguments.runtime)?,
@@ -120,8 +115,9 @@ fn labels(words: &[String]) -> BTreeMap<String, String> {
 }
 
 fn options(arguments: &Arguments, record: &Record) -> anyhow::Result<RunOptions> {
-    let mut options = arguments.flags.options(&arguments.command)?;
-    options.cgroups_path = Some(Path::new("/tare").join(record.id.as_str()));
+    let mut options = arguments.flags.options(arguments.command())?;
+    // Without a parent of ours, which nobody would remove.
+    options.cgroups_path = Some(format!("/tare-{}", record.id).into());
     if options.hostname.is_none() && options.network != Network::Host {
         options.hostname = Some(record.id.short().to_owned());
     }
