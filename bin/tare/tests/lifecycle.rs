@@ -128,28 +128,11 @@ fn of_many_that_want_one_name_one_gets_it() {
     world.assert_clean();
 }
 
-/// The process that holds the container's monitor lock, by /proc/locks.
-fn monitor(world: &World) -> rustix::process::Pid {
-    use std::os::unix::fs::MetadataExt as _;
-    let id = world.ok("ps -q --no-trunc");
-    let lock = world.path("run/containers").join(id).join("lock");
-    let inode = format!(":{} ", std::fs::metadata(lock).unwrap().ino());
-    let locks = std::fs::read_to_string("/proc/locks").unwrap();
-    // The lock was taken by `tare run`, and passed on; who has the file open holds it.
-    assert!(locks.lines().any(|line| line.contains(&inode)), "{locks}");
-    let holder = std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let link = std::fs::read_link(entry.path().join("fd/0")).ok()?;
-        link.starts_with(world.path("run")).then_some(pid)
-    });
-    rustix::process::Pid::from_raw(holder.expect("a monitor")).unwrap()
-}
-
 #[test]
 fn after_the_monitor_was_killed_the_truth_is_told_and_rm_cleans_up() {
     let world = World::new();
     world.ok("run -d --name orphan box sleep 1000");
-    rustix::process::kill_process(monitor(&world), rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(world.monitor(), rustix::process::Signal::KILL).unwrap();
     // The container itself lives on.
     until("the monitor to end", || world.run("exec orphan true").code == 0);
     assert_eq!(world.state("orphan"), "running");
@@ -161,7 +144,7 @@ fn after_the_monitor_was_killed_the_truth_is_told_and_rm_cleans_up() {
     world.ok("rm orphan");
     world.assert_clean();
     world.ok("run -d --name orphan box sleep 1000");
-    rustix::process::kill_process(monitor(&world), rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(world.monitor(), rustix::process::Signal::KILL).unwrap();
     world.ok("rm -f orphan");
     world.assert_clean();
 }

@@ -125,6 +125,23 @@ impl World {
         until(&format!("{name} to be {state}"), || self.state(name) == state);
     }
 
+    /// The process that holds the container's monitor lock, by /proc/locks.
+    pub fn monitor(&self) -> rustix::process::Pid {
+        use std::os::unix::fs::MetadataExt as _;
+        let id = self.ok("ps -q --no-trunc");
+        let lock = self.path("run/containers").join(id).join("lock");
+        let inode = format!(":{} ", std::fs::metadata(lock).unwrap().ino());
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        // The lock was taken by `tare run`, and passed on; who has the file open holds it.
+        assert!(locks.lines().any(|line| line.contains(&inode)), "{locks}");
+        let holder = std::fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
+            let link = std::fs::read_link(entry.path().join("fd/0")).ok()?;
+            link.starts_with(self.path("run")).then_some(pid)
+        });
+        rustix::process::Pid::from_raw(holder.expect("a monitor")).unwrap()
+    }
+
     /// Nothing of any container is left: no state, no mount, no cgroup.
     pub fn assert_clean(&self) {
         for dir in ["run/containers", "run/names", "run/runtime", "store/tare/containers"] {
