@@ -3,7 +3,9 @@
 
 use std::os::fd::BorrowedFd;
 
-use oci_spec::runtime::LinuxSeccomp;
+use oci_spec::runtime::{
+    LinuxSeccomp, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompOperator,
+};
 use rustix::process::PidfdGetfdFlags;
 
 use crate::console;
@@ -13,7 +15,30 @@ use crate::state::State;
 /// Loads the filter into the calling process. Returns the notification descriptor of a filter that
 /// asks a supervisor.
 pub(crate) fn load(seccomp: &LinuxSeccomp) -> Result<Option<i32>> {
-    libcontainer::seccomp::initialize_seccomp(seccomp).map_err(|error| failure(&error))
+    let seccomp = masks_first(seccomp.clone());
+    libcontainer::seccomp::initialize_seccomp(&seccomp).map_err(|error| failure(&error))
+}
+
+/// The same filter for libcontainer 0.7, which takes `valueTwo` for the mask of `SCMP_CMP_MASKED_EQ`
+/// and `value` for what must remain; runc, crun and libseccomp (seccomp_rule_add(3)) have it the
+/// other way round. Left so, docker's rule against clone(2) with namespaces allows every clone(2).
+fn masks_first(mut seccomp: LinuxSeccomp) -> LinuxSeccomp {
+    let mut syscalls = seccomp.syscalls().clone().unwrap_or_default();
+    for syscall in &mut syscalls {
+        let swapped = syscall.args().clone().map(|args| args.into_iter().map(mask_first).collect());
+        syscall.set_args(swapped);
+    }
+    seccomp.set_syscalls(Some(syscalls));
+    seccomp
+}
+
+fn mask_first(arg: LinuxSeccompArg) -> LinuxSeccompArg {
+    if arg.op() != LinuxSeccompOperator::ScmpCmpMaskedEq {
+        return arg;
+    }
+    let turned = LinuxSeccompArgBuilder::default().index(arg.index()).op(arg.op());
+    let turned = turned.value(arg.value_two().unwrap_or(0)).value_two(arg.value());
+    turned.build().expect("every field has a default")
 }
 
 /// Takes the notification descriptor `number` out of the container's process and sends it to the
@@ -50,4 +75,21 @@ fn failure(error: &dyn std::error::Error) -> Error {
         source = cause.source();
     }
     Error::spec("linux.seccomp", reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_masked_comparisons_are_turned_round() {
+        let text = r#"{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["clone"],
+            "action":"SCMP_ACT_ALLOW","args":[
+            {"index":0,"value":2114060288,"valueTwo":0,"op":"SCMP_CMP_MASKED_EQ"},
+            {"index":1,"value":7,"op":"SCMP_CMP_NE"}]}]}"#;
+        let turned = masks_first(serde_json::from_str(text).unwrap());
+        let args = turned.syscalls().as_ref().unwrap()[0].args().clone().unwrap();
+        assert_eq!((args[0].value(), args[0].value_two()), (0, Some(2_114_060_288)));
+        assert_eq!((args[1].value(), args[1].value_two()), (7, None));
+    }
 }
