@@ -180,9 +180,6 @@ pub enum Error {
         /// What it should be.
         want: &'static str,
     },
-    /// Indexes point to indexes without end.
-    #[error("{0}: indexes are nested too deeply")]
-    Nesting(Digest),
     /// A manifest and its configuration disagree.
     #[error(
         "image {digest} has {layers} layers in its manifest and {diff_ids} in its configuration"

@@ -1,13 +1,12 @@
 //! An image in the store: manifest and configuration, read and checked.
 
+use std::collections::HashSet;
+
 use image::manifest::{self, Descriptor, ImageIndex, ImageManifest};
 use image::{ChainId, DiffId, Digest, ImageConfig, Platform, media_type};
 use serde::de::DeserializeOwned;
 
 use crate::{Error, Store};
-
-/// How deep indexes may stand in each other.
-const MAX_NESTING: u32 = 4;
 
 /// An image: what its manifest and its configuration say.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +71,7 @@ impl Store {
     /// # Errors
     /// A blob is missing, corrupt or no image.
     pub fn platforms(&self, descriptor: &Descriptor) -> Result<Vec<(Platform, Descriptor)>, Error> {
-        self.candidates(descriptor, 0)
+        self.candidates(descriptor, &mut HashSet::new())
     }
 
     /// The manifest that `descriptor` means for `platform`.
@@ -84,7 +83,7 @@ impl Store {
         if media_type::is_manifest(descriptor.media_type().as_ref()) {
             return Ok(descriptor.clone());
         }
-        let candidates = self.candidates(descriptor, 0)?;
+        let candidates = self.candidates(descriptor, &mut HashSet::new())?;
         let fitting = candidates.iter().filter_map(|(offered, manifest)| {
             platform.preference(offered).map(|preference| (preference, manifest))
         });
@@ -101,7 +100,7 @@ impl Store {
     fn candidates(
         &self,
         descriptor: &Descriptor,
-        depth: u32,
+        seen: &mut HashSet<Digest>,
     ) -> Result<Vec<(Platform, Descriptor)>, Error> {
         let media_type = descriptor.media_type().to_string();
         let digest = manifest::digest(descriptor)?;
@@ -111,8 +110,9 @@ impl Store {
         if !media_type::is_index(&media_type) {
             return Err(Error::MediaType { digest, media_type, want: "image manifest or index" });
         }
-        if depth >= MAX_NESTING {
-            return Err(Error::Nesting(digest));
+        // Indexes that name each other many times over must not cost more than they are.
+        if !seen.insert(digest) {
+            return Ok(Vec::new());
         }
         let index: ImageIndex = self.read_json(descriptor)?;
         let mut candidates = Vec::new();
@@ -120,7 +120,7 @@ impl Store {
             let child_type = child.media_type().to_string();
             // Signatures and other artifacts stand beside images.
             if media_type::is_manifest(&child_type) || media_type::is_index(&child_type) {
-                candidates.extend(self.candidates(child, depth + 1)?);
+                candidates.extend(self.candidates(child, seen)?);
             }
         }
         Ok(candidates)

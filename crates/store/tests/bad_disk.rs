@@ -1,4 +1,5 @@
-//! A full disk: a clear error, and nothing left behind. Needs root, for a small file system of its own.
+//! Disks that are full or read-only: a clear error, and nothing left behind. Needs root, for a small
+//! file system of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,6 +23,12 @@ impl SmallDisk {
         mount.args(["-t", "tmpfs", "-o", "size=4m", "tare-test"]).arg(directory.path());
         assert!(mount.status().unwrap().success(), "cannot mount: is this root?");
         Self(directory)
+    }
+
+    fn make_read_only(&self) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,ro"]).arg(self.path());
+        assert!(mount.status().unwrap().success());
     }
 
     fn path(&self) -> &Path {
@@ -79,4 +86,35 @@ fn a_layer_that_does_not_fit() {
     assert!(matches!(error, Error::TooLarge { .. }) || error.is_full_disk(), "{error}");
     assert_eq!((files(disk.path(), "tare/tmp"), files(disk.path(), "tare/layers")), (0, 0));
     assert_eq!(files(disk.path(), "blobs/sha256"), 1, "the blob itself stays");
+}
+
+#[test]
+fn a_read_only_store_can_be_read() {
+    let disk = SmallDisk::new();
+    let store = Store::open(disk.path()).unwrap();
+    let tar = tar_of(&[("a", b"b")]);
+    let (layer, diff_id, changeset) = store.import_layer(&tar[..]).unwrap();
+    store.keep(&layer).unwrap();
+    drop(store);
+    std::fs::remove_file(disk.path().join(format!("tare/layers/{}.toc", diff_id.hex()))).unwrap();
+    disk.make_read_only();
+    let store = Store::open(disk.path()).unwrap();
+    assert_eq!(store.references().unwrap().len(), 1);
+    assert_eq!(store.layer(&layer, &diff_id).unwrap().changeset().unwrap(), changeset);
+    store.open_blob(&layer).unwrap().finish().unwrap();
+    let error = store.put_blob(media_type::CONFIG, b"{}").unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+}
+
+#[test]
+fn a_read_only_layout_of_another_tool_can_be_read() {
+    let disk = SmallDisk::new();
+    let write = |name: &str, text: &str| std::fs::write(disk.path().join(name), text).unwrap();
+    std::fs::create_dir_all(disk.path().join("blobs/sha256")).unwrap();
+    write("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#);
+    write("index.json", r#"{"schemaVersion":2,"manifests":[]}"#);
+    disk.make_read_only();
+    let store = Store::open(disk.path()).unwrap();
+    assert_eq!(store.references().unwrap(), vec![]);
+    assert_eq!(store.resolve("app").unwrap(), None);
 }
