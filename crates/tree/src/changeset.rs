@@ -41,6 +41,8 @@ impl Changeset {
     }
 }
 
+/// Takes the entries as they are. What no layer may have is refused when the changeset is decoded
+/// or written, or when it is applied.
 impl From<Vec<Entry>> for Changeset {
     fn from(entries: Vec<Entry>) -> Self {
         Self { entries }

@@ -74,7 +74,8 @@ pub enum EntryKind {
     File(FileContent),
     /// A symbolic link with its target, as it stands: it may point anywhere, inside the root.
     Symlink(Vec<u8>),
-    /// One more name for the file at this path, in this layer or one below.
+    /// One more name for the file at this path, in this layer or one below. The entry's metadata
+    /// becomes the file's, so it must say what holds for the file.
     HardLink(LayerPath),
     /// A character device.
     CharDevice(Device),

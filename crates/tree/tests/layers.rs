@@ -217,3 +217,16 @@ fn nodes_are_used_again() {
     }
     assert_eq!((tree.len(), tree.slots()), (1, 4));
 }
+
+#[test]
+fn walks() {
+    let tree = Tree::fold([&layer("f a/z 1, f a-b 1, f a/b/c 1, h link a/z")]).unwrap();
+    let names = |walk: tree::Walk<'_>| walk.map(|(path, _)| path.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(tree.walk()), ["/", "/a", "/a/b", "/a/b/c", "/a/z", "/a-b", "/link"]);
+    assert!(names(tree.walk()).len() == tree.len() + 1, "one file has two names");
+    let at = |name| tree.lookup(&path(name)).unwrap();
+    assert_eq!(names(tree.walk_from(at("a"))), ["/", "/b", "/b/c", "/z"]);
+    assert_eq!(names(tree.walk_from(at("a/z"))), ["/"]);
+    assert_eq!(tree.lookup(&path("a/z/x")), None);
+    assert!(Tree::new().is_empty() && !tree.is_empty());
+}

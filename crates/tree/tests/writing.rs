@@ -195,7 +195,7 @@ fn as_python_prints(entry: &Entry) -> String {
         EntryKind::Opaque => ("0", [path, b"/.wh..wh..opq"].concat(), 0, vec![], none),
     };
     let escape = |name: &[u8]| {
-        String::from_utf8(name.to_vec()).unwrap().replace('%', "%25").replace('=', "%3D")
+        String::from_utf8(name.to_vec()).unwrap().replace("%3D", "%253D").replace('=', "%3D")
     };
     let xattrs = entry
         .metadata

@@ -141,7 +141,7 @@ fn unescape(name: &[u8]) -> Vec<u8> {
     while let Some((&byte, tail)) = rest.split_first() {
         let (byte, tail) = match rest {
             [b'%', b'2', b'5', tail @ ..] => (b'%', tail),
-            [b'%', b'3', b'D' | b'd', tail @ ..] => (b'=', tail),
+            [b'%', b'3', b'D', tail @ ..] => (b'=', tail),
             _ => (byte, tail),
         };
         unescaped.push(byte);

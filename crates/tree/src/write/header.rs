@@ -221,14 +221,15 @@ fn time_text(time: Timestamp) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A PAX key ends at its first equals sign, so GNU tar writes one in an attribute's name as `%3D`.
+/// A PAX key ends at its first equals sign, so GNU tar writes one in an attribute's name as `%3D`, and
+/// `%25` for a percent sign. Others do not know that, so a percent sign that cannot be mistaken stays.
 fn escape(name: &[u8]) -> Vec<u8> {
     let mut escaped = Vec::with_capacity(name.len());
-    for &byte in name {
-        match byte {
-            b'%' => escaped.extend_from_slice(b"%25"),
-            b'=' => escaped.extend_from_slice(b"%3D"),
-            byte => escaped.push(byte),
+    for (index, &byte) in name.iter().enumerate() {
+        match &name[index..] {
+            [b'=', ..] => escaped.extend_from_slice(b"%3D"),
+            [b'%', b'2', b'5', ..] | [b'%', b'3', b'D', ..] => escaped.extend_from_slice(b"%25"),
+            _ => escaped.push(byte),
         }
     }
     escaped

@@ -36,7 +36,7 @@ pub(crate) fn metadata() -> impl Strategy<Value = Metadata> {
     let owner = || prop_oneof![3 => 0..2000_u32, 1 => any::<u32>()];
     let xattr_name = prop_oneof![
         Just(b"security.capability".to_vec()),
-        Just(b"user.50%=3D".to_vec()),
+        "user\\.[%=235D]{1,9}".prop_map(String::into_bytes),
         "user\\.[a-z]{1,20}".prop_map(String::into_bytes),
     ];
     let xattrs = prop_oneof![3 => Just(Default::default()).boxed(), 1 => btree_map(xattr_name, vec(any::<u8>(), 0..300), 0..3).boxed()];
