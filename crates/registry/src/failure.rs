@@ -5,6 +5,7 @@ use std::time::Duration;
 use image::Digest;
 
 use crate::credentials::CredentialsError;
+use crate::refusal::printable;
 
 /// Why an exchange with a registry failed, or why what it sent is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -205,7 +206,11 @@ fn said(message: &Option<String>) -> String {
 }
 
 fn list(available: &[String]) -> String {
-    if available.is_empty() { "no platform at all".to_owned() } else { available.join(", ") }
+    if available.is_empty() {
+        "no platform at all".to_owned()
+    } else {
+        printable(&available.join(", "))
+    }
 }
 
 fn status_line(status: u16) -> String {

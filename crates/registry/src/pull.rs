@@ -26,6 +26,7 @@ use crate::failure::Failure;
 use crate::manifest::{self, Document};
 use crate::options::Options;
 use crate::progress::Progress;
+use crate::refusal::printable;
 use crate::session::Session;
 use crate::transport::header;
 
@@ -232,7 +233,8 @@ fn check_config(
     wanted: Option<&Platform>,
 ) -> Result<Platform, Failure> {
     let config: ImageConfig = serde_json::from_slice(bytes)
-        .map_err(|error| Failure::NotImage(format!("its configuration is bad JSON: {error}")))?;
+        .map_err(|error| printable(&format!("its configuration is bad JSON: {error}")))
+        .map_err(Failure::NotImage)?;
     let (diff_ids, layers) = (config.rootfs.diff_ids.len(), manifest.layers().len());
     if diff_ids != layers {
         return Err(Failure::NotImage(format!(
@@ -241,9 +243,10 @@ fn check_config(
     }
     let found = config.platform();
     match wanted.filter(|wanted| !wanted.accepts(&found)) {
-        Some(wanted) => {
-            Err(Failure::OtherPlatform { wanted: wanted.to_string(), found: found.to_string() })
-        }
+        Some(wanted) => Err(Failure::OtherPlatform {
+            wanted: wanted.to_string(),
+            found: printable(&found.to_string()),
+        }),
         None => Ok(found),
     }
 }

@@ -13,6 +13,7 @@ use crate::endpoint::Scheme;
 use crate::failure::Failure;
 use crate::options::{Options, Timeouts, Trust};
 use crate::proxy;
+use crate::refusal::printable;
 
 const USER_AGENT: &str = concat!("tare/", env!("CARGO_PKG_VERSION"));
 /// A registry's blob store is one redirect away; some have two.
@@ -139,7 +140,8 @@ fn parse_certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, String> {
 
 /// What an error of the HTTP library means to us, and whether it may be gone a little later.
 pub(crate) fn failure(error: ureq::Error) -> Failure {
-    let lasting = |reason: String| Failure::Transport { reason, temporary: false };
+    let lasting =
+        |reason: String| Failure::Transport { reason: printable(&reason), temporary: false };
     match error {
         ureq::Error::Io(error) => io_failure(&error),
         ureq::Error::Timeout(which) => Failure::Timeout(which.to_string()),
