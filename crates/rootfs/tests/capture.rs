@@ -90,6 +90,16 @@ const CASES: &[(&str, Change, &[&str])] = &[
         &["dir /a 700", "opaque /a"],
     ),
     (
+        "a file put back into a new directory",
+        |root| {
+            fs::rename(root.join("a/c"), root.join("kept")).unwrap();
+            fs::remove_dir_all(root.join("a")).unwrap();
+            fs::create_dir(root.join("a")).unwrap();
+            fs::rename(root.join("kept"), root.join("a/c")).unwrap();
+        },
+        &["dir /a 755", "opaque /a", "file /a/c 3"],
+    ),
+    (
         "a new directory with one in it",
         |root| fs::create_dir_all(root.join("new/deep")).unwrap(),
         &["dir /new 755", "dir /new/deep 755"],
