@@ -83,6 +83,25 @@ fn read_only_without_a_layer() {
 }
 
 #[test]
+fn the_root_is_the_images_and_stays_as_it_was_left() {
+    let temp = tempfile::tempdir().unwrap();
+    let layers = layers(temp.path());
+    let target = temp.path().join("rootfs");
+    let rw =
+        ReadWrite { upper: temp.path().join("u"), work: temp.path().join("w"), volatile: false };
+    for directory in [&target, &rw.upper, &rw.work] {
+        fs::create_dir(directory).unwrap();
+    }
+    let mode = || fs::metadata(&target).unwrap().mode() & 0o7777;
+    let mounted = mount(&layers.prepare(Driver::Erofs), Some(&rw), &target).unwrap();
+    assert_eq!(mode(), 0o711);
+    fs::set_permissions(&target, std::os::unix::fs::PermissionsExt::from_mode(0o750)).unwrap();
+    mounted.unmount().unwrap();
+    let _mounted = mount(&layers.prepare(Driver::Erofs), Some(&rw), &target).unwrap();
+    assert_eq!(mode(), 0o750);
+}
+
+#[test]
 fn a_mount_needs_its_files_no_more_by_name() {
     let temp = tempfile::tempdir().unwrap();
     let layers = layers(temp.path());

@@ -39,7 +39,8 @@ use crate::prepare::Prepared;
 pub(crate) const SOURCE: &str = "tare";
 
 /// The thin read-write layer of a mounted root file system: two directories in one file system.
-/// They are made where missing, and a new `upper` gets the owner, mode and attributes of the root.
+/// They are made where missing. Mounted for the first time, `upper` gets the owner, mode and
+/// attributes of the root.
 #[derive(Clone, Debug)]
 pub struct ReadWrite {
     /// Receives what changes, as a changeset in overlayfs's form.

@@ -1,6 +1,6 @@
 //! The upper and work directories of an overlay.
 
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
@@ -24,21 +24,23 @@ pub(super) struct Upper {
 
 /// Opens the directories of `rw`, and makes what is missing.
 pub(super) fn open(rw: &ReadWrite, lower: &Lower) -> Result<Upper, Error> {
-    let is_new = make(&rw.upper)?;
+    make(&rw.upper)?;
     make(&rw.work)?;
     let upper = open_directory(&rw.upper)?;
-    if is_new {
+    // Overlayfs leaves a directory in its work directory, the first time that it is mounted.
+    if fs::read_dir(&rw.work).map_err(Error::io("read", &rw.work))?.next().is_none() {
         take_after(&upper, lower).map_err(Error::io("set the attributes of", &rw.upper))?;
     }
     Ok(Upper { upper, work: open_directory(&rw.work)?, volatile: rw.volatile })
 }
 
-/// Makes a directory that nobody else may enter, and says whether it was missing.
-fn make(path: &Path) -> Result<bool, Error> {
+/// Makes a directory that nobody else may enter, unless it is there.
+fn make(path: &Path) -> Result<(), Error> {
     match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(Error::io("create", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::io("create", path)(error))
+        }
+        _ => Ok(()),
     }
 }
 
