@@ -8,7 +8,7 @@ use build::Error;
 pub(crate) fn explain(error: Error) -> anyhow::Error {
     let hints = hints(&error);
     let explained = anyhow::Error::new(Explained(error));
-    hints.into_iter().fold(explained, |error, hint| cli::hinted(error, hint))
+    hints.into_iter().fold(explained, cli::hinted)
 }
 
 /// An error that shows the lines that it is about below its first line.

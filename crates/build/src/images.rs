@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use image::ImageConfig;
+use image::manifest::Descriptor;
+use image::{ImageConfig, Platform};
 use store::Store;
 
 use crate::plan::{Bases, Request};
@@ -42,7 +43,7 @@ impl Bases for Images<'_> {
             return Err(missing());
         }
         let (_, descriptor) = descriptor.ok_or_else(missing)?;
-        let image = self.store.image(&descriptor, &request.platform)?;
+        let image = self.fitting(descriptor, request)?;
         self.manifests.push(image.digest()?);
         let layers = image.layers().into_iter();
         let layers = layers.map(|(descriptor, diff_id)| LayerRef { descriptor, diff_id }).collect();
@@ -56,6 +57,33 @@ impl Bases for Images<'_> {
 }
 
 impl Images<'_> {
+    /// The image for the platform. The store may have it for another one only: then it is pulled.
+    fn fitting(&self, descriptor: Descriptor, request: &Request) -> Result<store::Image, Error> {
+        let image = self.store.image(&descriptor, &request.platform);
+        // Whoever asks for nothing special gets what is there, as with docker.
+        let special = request.platform != Platform::host();
+        let fits = |image: &store::Image| request.platform.accepts(&image.config.platform());
+        match image {
+            Ok(image) if !special || fits(&image) => return Ok(image),
+            Err(error) if !special => return Err(error.into()),
+            _ => {}
+        }
+        let pull = self.pull(request);
+        let (_, descriptor) = self
+            .store
+            .resolve(&request.name)?
+            .ok_or_else(|| Error::NoImage { name: request.name.clone(), pull: pull.err() })?;
+        let image = self.store.image(&descriptor, &request.platform)?;
+        match fits(&image) {
+            true => Ok(image),
+            false => Err(Error::WrongPlatform {
+                name: request.name.clone(),
+                found: image.config.platform().to_string(),
+                wanted: request.platform.to_string(),
+            }),
+        }
+    }
+
     /// Has the image pulled. The error is what the program said last.
     fn pull(&self, request: &Request) -> Result<(), String> {
         let name = format!("pull {}", request.name);

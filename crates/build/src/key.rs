@@ -108,3 +108,50 @@ fn parse(text: &str) -> Option<Key> {
     }
     Some(Key(key))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pinned: when one of these changes, every cache in the world is cold. Raise the version in the
+    /// definition instead of changing what it means.
+    #[test]
+    fn pinned_examples() {
+        let scratch = Definition::new("scratch/1").key();
+        let run = Definition::new("run/1")
+            .field("parent", scratch.as_bytes())
+            .list("args", ["/bin/sh", "-c", "make"])
+            .list("env", ["PATH=/bin"])
+            .key();
+        for (key, want) in [
+            (scratch, "fc2cafe2746032d7f041c66c388fc73d84daa33bc25105cab532a768bde2cfca"),
+            (run, "1283b7c32cd9e2c9e7c83ec87b4439333f6e41484141722c153820f142b18fab"),
+        ] {
+            assert_eq!(key.to_string(), want);
+        }
+    }
+
+    #[test]
+    fn fields_do_not_run_into_each_other() {
+        let keys = [
+            Definition::new("x").field("a", "bc").key(),
+            Definition::new("x").field("ab", "c").key(),
+            Definition::new("x").field("a", "b").field("c", "").key(),
+            Definition::new("x").list("a", ["b", "c"]).key(),
+            Definition::new("x").list("a", ["bc"]).key(),
+            Definition::new("x").list("a", ["b"]).list("a", ["c"]).key(),
+        ];
+        let different: std::collections::BTreeSet<Key> = keys.into_iter().collect();
+        assert_eq!(different.len(), keys.len());
+    }
+
+    #[test]
+    fn text_and_back() {
+        let key = Definition::new("x").key();
+        let json = serde_json::to_string(&key).unwrap();
+        assert_eq!(serde_json::from_str::<Key>(&json).unwrap(), key);
+        for wrong in ["\"\"", "\"zz\"", "\"+1+1\""] {
+            serde_json::from_str::<Key>(wrong).expect_err(wrong);
+        }
+    }
+}

@@ -15,9 +15,9 @@ pub(crate) struct Record {
     pub(crate) layer: Option<LayerRef>,
     /// When it was made, as RFC 3339: the same forever, so that a rebuild has the same digest.
     pub(crate) created: String,
-    /// What later steps are keyed by, where that is not the key that the record was found by.
+    /// The key by content, where the record is found by another one: later steps are keyed by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) output: Option<Key>,
+    pub(crate) content: Option<Key>,
 }
 
 /// A layer in the store.

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -274,6 +274,7 @@ fn base() -> &'static [u8] {
             symlink("/bin/busybox", root.join("bin").join(applet)).unwrap();
         }
         symlink("real", root.join("data/link")).unwrap();
+        fs::set_permissions(root.join("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
         fs::write(
             root.join("etc/passwd"),
             "root:x:0:0::/root:/bin/sh\napp:x:1000:1001::/:/bin/sh\n",

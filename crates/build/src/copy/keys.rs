@@ -3,9 +3,9 @@
 use tree::Metadata;
 
 use super::Piece;
-use crate::Error;
 use crate::key::{Definition, Key};
 use crate::source::{Directory, File, Item, ItemKind, Source, digest_of};
+use crate::{Error, Interrupt};
 
 /// Everything but the bytes of files: names, types, modes, owners, sizes. Two copies with different
 /// shapes have different contents, which is told without reading a file.
@@ -73,7 +73,11 @@ fn add(item: &Item, definition: &mut Definition) {
 }
 
 /// Reads the files whose digests are unknown, side by side, and remembers them.
-pub(crate) fn hash_missing(pieces: &[Piece], source: &Source<'_>) -> Result<(), Error> {
+pub(crate) fn hash_missing(
+    pieces: &[Piece],
+    source: &Source<'_>,
+    interrupt: &Interrupt,
+) -> Result<(), Error> {
     let items = pieces.iter().flat_map(|piece| &piece.items);
     let missing: Vec<&Item> = items
         .filter(|item| matches!(&item.kind, ItemKind::File(file) if file.digest.get().is_none()))
@@ -86,7 +90,9 @@ pub(crate) fn hash_missing(pieces: &[Piece], source: &Source<'_>) -> Result<(), 
     std::thread::scope(|scope| {
         let workers: Vec<_> = missing
             .chunks(share)
-            .map(|chunk| scope.spawn(move || chunk.iter().try_for_each(|item| hash(item, source))))
+            .map(|chunk| {
+                scope.spawn(move || chunk.iter().try_for_each(|item| hash(item, source, interrupt)))
+            })
             .collect();
         let join = |worker: std::thread::ScopedJoinHandle<'_, Result<(), Error>>| {
             worker.join().unwrap_or_else(|_| Err(Error::internal("a thread that hashes ended")))
@@ -95,12 +101,13 @@ pub(crate) fn hash_missing(pieces: &[Piece], source: &Source<'_>) -> Result<(), 
     })
 }
 
-fn hash(item: &Item, source: &Source<'_>) -> Result<(), Error> {
+fn hash(item: &Item, source: &Source<'_>, interrupt: &Interrupt) -> Result<(), Error> {
     let xattrs = !item.metadata.xattrs.is_empty();
     let ItemKind::File(file) = &item.kind else { return Ok(()) };
     let mut reading = source.open(file)?;
-    let digest =
-        digest_of(&mut reading).map_err(|error| Error::io("read", reading.name(), error))?;
+    let digest = digest_of(&mut reading, &|| interrupt.is_set())
+        .map_err(|error| Error::io("read", reading.name(), error))?;
+    let Some(digest) = digest else { return Err(Error::Interrupted) };
     if let Source::Directory(directory) = source {
         Directory::remember(directory, &reading, digest, xattrs);
     }

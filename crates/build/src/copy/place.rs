@@ -156,10 +156,9 @@ impl Layout<'_> {
         if let Some((uid, gid)) = self.target.owner {
             (metadata.uid, metadata.gid) = (uid, gid);
         }
-        if let (Some(Chmod::Octal(mode)), false) =
-            (self.target.mode, matches!(kind, ItemKind::Symlink(_)))
-        {
-            metadata.mode = *mode;
+        if let (Some(chmod), false) = (self.target.mode, matches!(kind, ItemKind::Symlink(_))) {
+            let directory = matches!(kind, ItemKind::Directory);
+            metadata.mode = chmod.apply(metadata.mode, directory);
         }
         metadata
     }

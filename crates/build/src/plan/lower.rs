@@ -361,16 +361,10 @@ impl<'p, 'a> Lowering<'p, 'a> {
     }
 
     fn chmod(&self, mode: Option<&str>, lines: Lines) -> Result<Option<Chmod>, Error> {
-        let Some(text) = mode else { return Ok(None) };
-        let octal = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-        match u16::from_str_radix(text, 8).ok().filter(|mode| octal && *mode <= 0o7777) {
-            Some(mode) => Ok(Some(Chmod::Octal(mode))),
-            None => {
-                let message =
-                    format!("--chmod={text}: an octal mode between 0 and 7777 is supported so far");
-                Err(self.error(lines, message))
-            }
-        }
+        let parse = |text: &str| {
+            text.parse().map_err(|error| self.error(lines, format!("--chmod={text}: {error}")))
+        };
+        mode.map(parse).transpose()
     }
 }
 

@@ -12,12 +12,14 @@
 
 mod history;
 mod lower;
+mod mode;
 mod scope;
 mod stages;
 
 use dockerfile::Lines;
 use image::{ImageConfig, Platform};
 
+pub use mode::{Chmod, ModeError};
 pub use scope::BuildArgs;
 pub use stages::{Bases, Request, Settings, plan};
 
@@ -201,9 +203,10 @@ pub struct Copy {
     pub unpack: bool,
 }
 
-/// A `--chmod`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Chmod {
-    /// Permission bits.
-    Octal(u16),
+impl Copy {
+    /// Whether the layer does not depend on what it is put on: `--link`, and no name to look up.
+    pub fn stands_alone(&self) -> bool {
+        let by_name = |owner: &String| owner.bytes().any(|b| !b.is_ascii_digit() && b != b':');
+        self.link && !self.chown.as_ref().is_some_and(by_name)
+    }
 }

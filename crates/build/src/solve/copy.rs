@@ -7,7 +7,7 @@ use super::stage::{Ended, Outcome, Work};
 use crate::Error;
 use crate::copy::{self, Piece, Target};
 use crate::key::{Definition, Key};
-use crate::plan::{Chmod, Copy};
+use crate::plan::Copy;
 use crate::record::{self, LayerRef};
 use crate::source::{Archive, ItemKind, Source, is_archive};
 
@@ -19,7 +19,8 @@ impl Work<'_> {
         if let Some(key) = by_stage
             && let Some(ended) = self.cached(key)?
         {
-            return Ok(ended);
+            let output = self.output(copy, ended.own_key());
+            return Ok(ended.with_output(output));
         }
         let ended = match self.solver.files(copy.from)? {
             None => self.copy_from(copy, &self.solver.context.source())?,
@@ -30,7 +31,7 @@ impl Work<'_> {
             }
         };
         if let Some(key) = by_stage {
-            record::put(self.solver.store, &key, &ended.under(ended.key()))?;
+            record::put(self.solver.store, &key, &ended.by_content())?;
         }
         Ok(ended)
     }
@@ -41,14 +42,23 @@ impl Work<'_> {
             .field("destination", &copy.destination)
             .list("owner", copy.chown.iter())
             .list("exclude", &copy.exclude)
-            .field("flags", [u8::from(copy.unpack), u8::from(copy.parents)]);
-        if let Some(Chmod::Octal(mode)) = &copy.chmod {
-            definition.add("mode", &mode.to_le_bytes());
+            .field("flags", [copy.unpack, copy.parents, copy.link].map(u8::from));
+        if let Some(mode) = &copy.chmod {
+            definition.add("mode", mode.to_string().as_bytes());
         }
         if let Some(epoch) = self.solver.options.source_date_epoch {
             definition.add("epoch", &epoch.to_le_bytes());
         }
-        definition.field("parent", self.files.key.as_bytes())
+        match copy.stands_alone() {
+            true => definition.field("parent", "any"),
+            false => definition.field("parent", self.files.key.as_bytes()),
+        }
+    }
+
+    /// What the next step is keyed by after a copy whose own key knows nothing of what it is put on.
+    fn output(&self, copy: &Copy, key: Key) -> Option<Key> {
+        let definition = Definition::new("link/1").field("parent", self.files.key.as_bytes());
+        copy.stands_alone().then(|| definition.field("layer", key.as_bytes()).key())
     }
 
     fn copy_from(&mut self, copy: &Copy, source: &Source<'_>) -> Result<Ended, Error> {
@@ -62,22 +72,23 @@ impl Work<'_> {
             && record::shape_is_known(self.solver.store, &shape)?
         {
             // A record may match: it costs less to read the files than to write them in vain.
-            copy::hash_missing(&pieces, source)?;
+            copy::hash_missing(&pieces, source, &self.solver.interrupt)?;
         }
         if let Some(content) = copy::content(&pieces)
             && let Some(ended) = self.cached(key(content))?
         {
-            return Ok(ended);
+            return Ok(ended.with_output(self.output(copy, key(content))));
         }
         let layer = self.write(copy, &pieces, source)?;
         if copy::content(&pieces).is_none() {
             // What one source put where a later one went was not read.
-            copy::hash_missing(&pieces, source)?;
+            copy::hash_missing(&pieces, source, &self.solver.interrupt)?;
         }
         let content =
             copy::content(&pieces).ok_or_else(|| Error::internal("a digest is missing"))?;
         record::put_shape(self.solver.store, &shape)?;
-        self.remember(key(content), Outcome { layer, output: None })
+        let key = key(content);
+        self.remember(key, Outcome { layer, output: self.output(copy, key) })
     }
 
     fn write(
@@ -88,7 +99,11 @@ impl Work<'_> {
     ) -> Result<Option<(LayerRef, tree::Changeset)>, Error> {
         let solver = self.solver;
         let Unpacked { pieces, archives } = unpacked(solver, copy, pieces, source)?;
-        let tree = self.files.tree(solver.store)?;
+        // With --link the layer is made as if there were nothing below it.
+        let tree = match copy.link {
+            true => std::sync::Arc::default(),
+            false => self.files.tree(solver.store)?,
+        };
         let owner = match &copy.chown {
             Some(owner) => Some(self.owner(owner)?),
             None => None,

@@ -1,6 +1,6 @@
 //! A file system in the making: layers, and their tree once somebody needs it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use image::{ChainId, DiffId};
 use rootfs::{Driver, LayerTar, Prepared};
@@ -22,13 +22,21 @@ pub(crate) struct Snapshot {
     /// The fold of the first so many layers.
     tree: Arc<Tree>,
     folded: usize,
+    /// What many start from is folded once for all of them.
+    start: Option<Arc<Start>>,
+}
+
+/// Layers that several snapshots start with, and their tree once one of them has needed it.
+struct Start {
+    layers: usize,
+    tree: Mutex<Option<Arc<Tree>>>,
 }
 
 impl Snapshot {
     /// No file at all.
     pub(crate) fn scratch() -> Self {
         let key = Definition::new("scratch/1").key();
-        Self { key, layers: Vec::new(), tree: Arc::new(Tree::new()), folded: 0 }
+        Self { key, layers: Vec::new(), tree: Arc::new(Tree::new()), folded: 0, start: None }
     }
 
     /// The files of an image. The same layers are the same start, whatever the image is called.
@@ -36,7 +44,16 @@ impl Snapshot {
         let mut snapshot = Self { layers, ..Self::scratch() };
         let chain = snapshot.chain().to_string();
         snapshot.key = Definition::new("image/1").field("chain", chain).key();
-        snapshot
+        snapshot.shared()
+    }
+
+    /// The same files, for several to start from.
+    pub(crate) fn shared(mut self) -> Self {
+        if self.folded < self.layers.len() {
+            let start = Start { layers: self.layers.len(), tree: Mutex::default() };
+            self.start = Some(Arc::new(start));
+        }
+        self
     }
 
     pub(crate) fn diff_ids(&self) -> Vec<DiffId> {
@@ -64,13 +81,29 @@ impl Snapshot {
 
     /// The tree of all layers.
     pub(crate) fn tree(&mut self, store: &Store) -> Result<Arc<Tree>, Error> {
-        while self.folded < self.layers.len() {
+        if let Some(start) = self.start.take().filter(|start| self.folded < start.layers) {
+            let mut shared = start.tree.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(tree) = &*shared {
+                self.tree = tree.clone();
+                self.folded = start.layers;
+            } else {
+                self.fold(start.layers, store)?;
+                *shared = Some(self.tree.clone());
+            }
+        }
+        self.fold(self.layers.len(), store)?;
+        Ok(self.tree.clone())
+    }
+
+    /// Folds the layers up to this one.
+    fn fold(&mut self, end: usize, store: &Store) -> Result<(), Error> {
+        while self.folded < end {
             let LayerRef { descriptor, diff_id } = &self.layers[self.folded];
             let changeset = store.layer(descriptor, diff_id)?.changeset()?;
             Arc::make_mut(&mut self.tree).apply(number(self.folded)?, &changeset)?;
             self.folded += 1;
         }
-        Ok(self.tree.clone())
+        Ok(())
     }
 
     /// The layers' tars.
@@ -99,8 +132,14 @@ impl Snapshot {
             return Ok(prepared);
         }
         let tree = self.tree(store)?;
-        let lent = || Ok::<_, std::convert::Infallible>(&*tree);
-        Ok(rootfs::prepare(driver, lent, &tars, &at)?)
+        let layer = |layer: &LayerRef| (layer.descriptor.clone(), layer.diff_id);
+        let layers: Vec<_> = self.layers.iter().map(layer).collect();
+        bundle::prepare_rootfs(store, &layers, Some(driver), Some(&tree)).map_err(|error| match error
+        {
+            bundle::Error::Store(error) => error.into(),
+            bundle::Error::Rootfs(error) => error.into(),
+            _ => Error::internal("preparing a root file system touches only the store"),
+        })
     }
 }
 

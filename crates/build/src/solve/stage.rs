@@ -33,6 +33,8 @@ pub(super) struct Ended {
     record: Record,
     changeset: Option<tree::Changeset>,
     key: Key,
+    /// What later steps are keyed by, where that is not the step's own key.
+    output: Option<Key>,
     cached: bool,
 }
 
@@ -57,7 +59,7 @@ impl Solver<'_> {
             }
         }
         let Work { files, history, .. } = work;
-        let built = Built { snapshot: Mutex::new(files), history };
+        let built = Built { snapshot: Mutex::new(files.shared()), history };
         self.stages[index].set(built).map_err(|_| Error::internal("a stage was built twice"))
     }
 }
@@ -135,15 +137,15 @@ impl<'a> Work<'a> {
             return Ok(None);
         }
         let record = record::get(self.solver.store, &key)?;
-        Ok(record.map(|record| Ended { record, changeset: None, key, cached: true }))
+        Ok(record.map(|record| Ended { record, changeset: None, key, output: None, cached: true }))
     }
 
     /// Remembers what doing a step gave, under the step's key.
     pub(super) fn remember(&self, key: Key, outcome: Outcome) -> Result<Ended, Error> {
         let (layer, changeset) = outcome.layer.unzip();
-        let record = Record { layer, created: self.solver.now(), output: outcome.output };
+        let record = Record { layer, created: self.solver.now(), content: None };
         record::put(self.solver.store, &key, &record)?;
-        Ok(Ended { record, changeset, key, cached: false })
+        Ok(Ended { record, changeset, key, output: outcome.output, cached: false })
     }
 }
 
@@ -161,24 +163,29 @@ impl Work<'_> {
 
     /// Takes on what a step gave.
     pub(super) fn take(&mut self, ended: Ended) -> Result<(), Error> {
-        let Ended { record, changeset, key, .. } = ended;
-        if let Some(layer) = record.layer {
-            self.files.push(layer, changeset.as_ref())?;
+        self.files.key = ended.output.unwrap_or(ended.own_key());
+        match ended.record.layer {
+            Some(layer) => self.files.push(layer, ended.changeset.as_ref()),
+            None => Ok(()),
         }
-        self.files.key = record.output.unwrap_or(key);
-        Ok(())
     }
 }
 
 impl Ended {
-    /// What later steps are keyed by.
-    pub(super) fn key(&self) -> Key {
-        self.record.output.unwrap_or(self.key)
+    /// The step's key: by content, for a copy that was found by the stage it reads.
+    pub(super) fn own_key(&self) -> Key {
+        self.record.content.unwrap_or(self.key)
     }
 
-    /// The same result, found under another key.
-    pub(super) fn under(&self, output: Key) -> Record {
-        Record { output: Some(self.record.output.unwrap_or(output)), ..self.record.clone() }
+    /// The same result, to be found under another key.
+    pub(super) fn by_content(&self) -> Record {
+        Record { content: Some(self.own_key()), ..self.record.clone() }
+    }
+
+    /// The same result, followed by steps with this key.
+    pub(super) fn with_output(mut self, output: Option<Key>) -> Self {
+        self.output = output;
+        self
     }
 }
 

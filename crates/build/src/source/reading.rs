@@ -99,16 +99,20 @@ fn read_sparse(
     }
 }
 
-/// SHA-256 of all that is left to read.
-pub(crate) fn digest_of(reader: &mut impl Read) -> io::Result<[u8; 32]> {
+/// SHA-256 of all that is left to read; `None` when told to stop.
+pub(crate) fn digest_of(
+    reader: &mut impl Read,
+    stop: &dyn Fn() -> bool,
+) -> io::Result<Option<[u8; 32]>> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 128 << 10];
-    loop {
+    while !stop() {
         match reader.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finalize().into()),
+            Ok(0) => return Ok(Some(hasher.finalize().into())),
             Ok(count) => hasher.update(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(None)
 }
