@@ -54,7 +54,12 @@ impl Store {
             .map_err(|source| Error::Serialize { media_type: "cache record".to_owned(), source })?;
         bytes.push(b'\n');
         bytes.extend_from_slice(value);
-        self.write_file(&self.record_path(key), &bytes, false)
+        let path = self.record_path(key);
+        // Replacing a file costs a hundred times as much as reading it.
+        if files::read_optional(&path, MAX_RECORD)?.as_ref() == Some(&bytes) {
+            return Ok(());
+        }
+        self.write_file(&path, &bytes, false)
     }
 
     /// What each whole record keeps alive.

@@ -19,12 +19,18 @@ impl Store {
         let full = name.to_string();
         self.change_index(|entries| {
             let digest = descriptor.digest().as_ref();
+            let new = index::entry(descriptor, Some(&full));
             // The first name that an image gets goes to the entry that it has without one.
             let unnamed = |entry: &Value| {
                 index::name(entry).is_none() && entry["digest"].as_str() == Some(digest)
             };
-            entries.retain(|entry| !is_named(entry, &full, name) && !unnamed(entry));
-            entries.push(index::entry(descriptor, Some(&full)));
+            let mut others = entries.clone();
+            others.retain(|entry| !is_named(entry, &full, name) && !unnamed(entry));
+            // An image that has the name already keeps its place, and the file stays as it is.
+            if others.len() + 1 != entries.len() || !entries.contains(&new) {
+                others.push(new);
+                *entries = others;
+            }
             Ok(())
         })
     }

@@ -278,6 +278,27 @@ fn cache_records_come_back_whole_or_not_at_all() {
     }
 }
 
+#[test]
+fn doing_it_again_writes_nothing() {
+    use std::os::unix::fs::MetadataExt;
+    let fixture = Fixture::new();
+    let image = named(&fixture, "app", b"content");
+    named(&fixture, "other", b"content");
+    fixture.store.cache_put("key", b"value", &[]).unwrap();
+    let config = fixture.store.put_blob(media_type::CONFIG, b"{}").unwrap();
+    let record = format!("tare/build/records/{}", Digest::of("key").hex());
+    let blob = fixture.store.blob_path(&manifest::digest(&config).unwrap());
+    let files = [fixture.path("index.json"), fixture.path(&record), blob];
+    let inodes = || files.clone().map(|path| std::fs::metadata(path).unwrap().ino());
+    let before = inodes();
+    fixture.store.tag(&"app".parse().unwrap(), &image).unwrap();
+    fixture.store.cache_put("key", b"value", &[]).unwrap();
+    fixture.store.put_blob(media_type::CONFIG, b"{}").unwrap();
+    assert_eq!(inodes(), before);
+    fixture.store.cache_put("key", b"other", &[]).unwrap();
+    assert_eq!(fixture.store.cache_get("key").unwrap().unwrap(), b"other");
+}
+
 fn named(fixture: &Fixture, name: &str, content: &[u8]) -> Descriptor {
     let image = fixture.image(content, "linux/amd64");
     fixture.store.tag(&name.parse().unwrap(), &image).unwrap();

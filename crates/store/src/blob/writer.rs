@@ -1,6 +1,6 @@
 //! Writing a blob: its digest is known when its last byte is.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ use tree::LayerSink;
 use super::hash::{BUFFER, Hash};
 use crate::temp::{Temp, sync_parent};
 use crate::{Error, Lease, Store, lock};
+
+/// The largest blob that is compared with one that is there, in bytes.
+const MAX_COMPARED: u64 = 1 << 20;
 
 /// A blob that is in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +105,7 @@ impl BlobWriter {
         temp.file().set_len(position).map_err(Error::io("write", temp.path()))?;
         let blob = Blob { digest: hash.finish(), size: position };
         check(&blob)?;
-        publish(temp, &blobs.join(blob.digest.hex()), &gc_lock, blob.size)?;
+        publish(temp, &blobs.join(blob.digest.hex()), &gc_lock, &blob)?;
         drop(session);
         Ok(blob)
     }
@@ -120,24 +123,35 @@ impl BlobWriter {
     }
 }
 
-/// Names the file while gc stands still. What has the name already has the same bytes, unless its
-/// size or a reader says otherwise; it is replaced only where no layer is linked to it.
-fn publish(temp: Temp, path: &Path, gc_lock: &Path, size: u64) -> Result<(), Error> {
-    let is_good = |old: &Metadata| old.len() == size && old.nlink() > 1;
-    let was_there = path.metadata().is_ok_and(|old| is_good(&old));
-    if !was_there {
+/// Names the file while gc stands still. A good blob of that name stays and costs no sync.
+fn publish(temp: Temp, path: &Path, gc_lock: &Path, blob: &Blob) -> Result<(), Error> {
+    let was_good = is_good(path, blob);
+    if !was_good {
         // Before the lock: it may take long.
         temp.sync()?;
     }
     let _names = lock::lock(gc_lock, FlockOperation::LockShared)?;
-    if path.metadata().is_ok_and(|old| is_good(&old)) {
+    if was_good && is_good(path, blob) {
         return touch(path);
     }
-    if was_there {
+    if was_good {
         temp.sync()?;
     }
     temp.publish(path)?;
     sync_parent(path)
+}
+
+/// Whether the blob is there already. A small one is read, so that a corrupt one is replaced; a large
+/// one is believed only where it was checked before: when a layer is linked to it.
+fn is_good(path: &Path, blob: &Blob) -> bool {
+    match path.metadata() {
+        Ok(old) if old.len() != blob.size => false,
+        Ok(old) if old.nlink() > 1 => true,
+        Ok(old) if old.len() <= MAX_COMPARED => {
+            std::fs::read(path).is_ok_and(|bytes| Digest::of(bytes) == blob.digest)
+        }
+        _ => false,
+    }
 }
 
 /// Makes a file young, so that gc sees that somebody wants it.
