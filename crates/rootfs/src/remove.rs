@@ -147,7 +147,7 @@ mod tests {
         fs::create_dir_all(outside.join("kept")).unwrap();
         fs::create_dir(&inside).unwrap();
         symlink(&outside, inside.join("link")).unwrap();
-        nest(&inside, 3000);
+        nest(&inside, 1200);
         remove(&inside).unwrap();
         assert!(!inside.exists());
         assert!(outside.join("kept").is_dir());

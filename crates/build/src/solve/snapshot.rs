@@ -134,11 +134,12 @@ impl Snapshot {
         let tree = self.tree(store)?;
         let layer = |layer: &LayerRef| (layer.descriptor.clone(), layer.diff_id);
         let layers: Vec<_> = self.layers.iter().map(layer).collect();
-        bundle::prepare_rootfs(store, &layers, Some(driver), Some(&tree)).map_err(|error| match error
-        {
-            bundle::Error::Store(error) => error.into(),
-            bundle::Error::Rootfs(error) => error.into(),
-            _ => Error::internal("preparing a root file system touches only the store"),
+        bundle::prepare_rootfs(store, &layers, Some(driver), Some(&tree)).map_err(|error| {
+            match error {
+                bundle::Error::Store(error) => error.into(),
+                bundle::Error::Rootfs(error) => error.into(),
+                _ => Error::internal("preparing a root file system touches only the store"),
+            }
         })
     }
 }
