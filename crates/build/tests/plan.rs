@@ -249,17 +249,17 @@ fn mistakes() {
 }
 
 #[test]
-fn two_hundred_stages_are_planned_at_once() {
+fn thousands_of_stages_are_planned_at_once() {
     let mut text = String::from("FROM debian AS s0\n");
-    for number in 1..200 {
+    for number in 1..2000 {
         text += &format!(
             "FROM s{} AS s{number}\nRUN step {number}\nCOPY --from=s0 /a /b\n",
             number - 1
         );
     }
     let started = std::time::Instant::now();
-    assert_eq!(planned(&text, &[]).stages.len(), 200);
-    assert!(started.elapsed().as_millis() < 1000, "{:?}", started.elapsed());
+    assert_eq!(planned(&text, &[]).stages.len(), 2000);
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
 
 proptest! {

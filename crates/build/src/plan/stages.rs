@@ -1,6 +1,6 @@
 //! Which stages the target needs, and what each starts from.
 
-use dockerfile::{Dockerfile, Expander, Instruction, Lines};
+use dockerfile::{Dockerfile, Expander, Instruction, Kind, Lines};
 use image::{ImageConfig, Platform};
 
 use super::lower::Lowering;
@@ -162,8 +162,41 @@ pub(super) struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// Plans a stage of the Dockerfile, and first all that it needs; its index in the plan.
+    /// Plans a stage of the Dockerfile, and first all that it needs; its index in the plan. A list
+    /// rather than recursion: a file may have thousands of stages, each on the one before.
     fn stage(&mut self, index: usize) -> Result<usize, Error> {
+        let mut open = vec![index];
+        while let Some(&next) = open.last() {
+            let needs = if self.planned[next].is_some() { Vec::new() } else { self.needs(next)? };
+            let missing = needs.into_iter().find(|&need| self.planned[need].is_none());
+            match missing {
+                Some(need) => open.push(need),
+                None => {
+                    self.lower(next)?;
+                    open.pop();
+                }
+            }
+        }
+        self.lower(index)
+    }
+
+    /// The stages that this one names: its base first, then those that it reads from.
+    fn needs(&self, index: usize) -> Result<Vec<usize>, Error> {
+        let stage = &self.dockerfile.stages[index];
+        let base = self.global(&stage.base, stage.lines)?;
+        let base = self.dockerfile.stage_named(&base, index);
+        let inherited = base.iter().flat_map(|&base| &self.dockerfile.stages[base].instructions);
+        let triggers = inherited.filter_map(|instruction| match &instruction.kind {
+            Kind::OnBuild(trigger) => Some(&*trigger.instruction),
+            _ => None,
+        });
+        let named = triggers.chain(&stage.instructions).flat_map(sources);
+        let read = named.filter_map(|name| self.dockerfile.stage_referred(&name, index));
+        Ok(base.into_iter().chain(read).collect())
+    }
+
+    /// Plans a stage whose needs are planned.
+    fn lower(&mut self, index: usize) -> Result<usize, Error> {
         if let Some(planned) = self.planned[index] {
             return Ok(planned);
         }
@@ -305,6 +338,18 @@ impl Planner<'_> {
 
     fn global(&self, word: &str, lines: Lines) -> Result<String, Error> {
         expand(self.dockerfile, &self.globals, word, lines)
+    }
+}
+
+/// What an instruction says it reads from.
+fn sources(instruction: &Instruction) -> Vec<String> {
+    match &instruction.kind {
+        Kind::Copy(copy) => copy.from.iter().cloned().collect(),
+        Kind::Run(run) => {
+            let fields = run.mounts.iter().flat_map(|mount| &mount.fields);
+            fields.filter(|(key, _)| key == "from").filter_map(|(_, name)| name.clone()).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
