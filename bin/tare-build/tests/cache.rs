@@ -1,5 +1,7 @@
 //! What is done again, and what is not.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod machine;
 
 use std::process::Command;

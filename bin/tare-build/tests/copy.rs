@@ -1,5 +1,7 @@
 //! `COPY` and `ADD`: which files arrive where, with which owner, mode and time.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod machine;
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -36,7 +36,7 @@ pub enum Error {
         stages: Vec<String>,
     },
     /// An image is not in the store and could not be pulled.
-    #[error("image {name} is not in the store")]
+    #[error("image {name} is not in the store{}", and_not_pulled(pull.as_deref()))]
     NoImage {
         /// The image's name.
         name: String,
@@ -185,6 +185,13 @@ pub enum Error {
     /// A defect of the builder.
     #[error("internal error: {0}")]
     Internal(&'static str),
+}
+
+/// What the pulling program said, as one line.
+fn and_not_pulled(said: Option<&str>) -> String {
+    let first = said.and_then(|said| said.lines().find(|line| !line.trim().is_empty()));
+    let reason = first.map(|line| line.trim().trim_start_matches("tare-store: ").to_owned());
+    reason.map(|reason| format!(", and cannot be pulled: {reason}")).unwrap_or_default()
 }
 
 /// Lines of output below a message, indented.

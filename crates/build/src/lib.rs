@@ -61,6 +61,7 @@ pub fn build(
     interrupt: &Interrupt,
 ) -> Result<BuiltImage, Error> {
     scratch::sweep(&store.build_dir().join("tmp"), runner);
+    scratch::sweep_spool(&store.build_dir().join("spool"));
     let (context, dockerfile) =
         context::open(inputs.context, inputs.dockerfile, &store.build_dir())?;
     let mut images = Images {

@@ -11,6 +11,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -95,6 +96,18 @@ pub(crate) fn sweep(tmp: &Path, runner: &dyn Runner) {
         let free = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
         if free && entry.path().exists() {
             sweep_build(&entry.path(), name.trim_start_matches('.'), runner);
+        }
+    }
+}
+
+/// Removes files that a killed build was reading archives into. A young one may not be locked yet.
+pub(crate) fn sweep_spool(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
+        let old = matches!(age, Ok(Ok(age)) if age > Duration::from_secs(60));
+        let Ok(file) = File::open(entry.path()) else { continue };
+        if old && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            let _ = fs::remove_file(entry.path());
         }
     }
 }

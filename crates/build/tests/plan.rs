@@ -1,5 +1,7 @@
 //! Plans: which stages are built, what each step sees, what the image is configured to do.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use build::plan::{self, Base, Bases, BuildArgs, Network, Operation, Plan, Request, Run, Settings};

@@ -2,6 +2,7 @@
 //! the programs that `cargo build` left beside the tests. When it goes, so do its mounts.
 
 #![allow(dead_code, reason = "each test program uses a part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -38,13 +38,13 @@ impl Archive {
         let fail = |error| Error::io("read the archive", name, error);
         fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
         let path = folder.join(format!("{}.tar", crate::names::unique()));
-        let spool = Spool::new(path.clone());
         let mut file = File::options()
             .read(true)
             .write(true)
             .create_new(true)
             .open(&path)
             .map_err(|error| Error::io("create", &path, error))?;
+        let spool = Spool::new(path, &file).map_err(fail)?;
         io::copy(&mut decompressed(reader).map_err(fail)?, &mut file).map_err(fail)?;
         file.seek(SeekFrom::Start(0)).map_err(fail)?;
         let listed = Changeset::read_tar(BufReader::with_capacity(128 << 10, file));

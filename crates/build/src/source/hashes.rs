@@ -30,6 +30,9 @@ const ENTRY: usize = 88;
 /// The kernel stamps files with a clock that ticks every 1 to 10 ms; twice that is safe.
 const RACY_NANOSECONDS: i128 = 20_000_000;
 
+/// The caches of this many contexts are kept.
+const MAX_CONTEXTS: usize = 256;
+
 /// Unseen entries are kept until they outnumber the seen ones by this many.
 const UNSEEN_KEPT: usize = 65_536;
 
@@ -192,10 +195,23 @@ fn write(path: &std::path::Path, entries: &[u8]) -> io::Result<()> {
         file.write_all(entries)
     });
     let renamed = written.and_then(|()| fs::rename(&temporary, path));
-    if renamed.is_err() {
-        let _ = fs::remove_file(&temporary);
+    match renamed {
+        Ok(()) => prune(folder),
+        Err(_) => drop(fs::remove_file(&temporary)),
     }
     renamed
+}
+
+/// Contexts come and go; of their caches the youngest are kept.
+fn prune(folder: &std::path::Path) {
+    let age = |entry: &fs::DirEntry| entry.metadata().and_then(|metadata| metadata.modified()).ok();
+    let mut caches: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().collect();
+    if caches.len() > MAX_CONTEXTS {
+        caches.sort_by_cached_key(age);
+        for old in &caches[..caches.len() - MAX_CONTEXTS] {
+            let _ = fs::remove_file(old.path());
+        }
+    }
 }
 
 /// Against torn writes, not against attackers: whoever can write here owns the store.

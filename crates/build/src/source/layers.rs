@@ -182,12 +182,16 @@ impl Layers {
 /// A tar that came as a stream: kept in a file of its own until it is dropped.
 pub(crate) struct Spool {
     path: PathBuf,
+    /// Locked (flock), so that nobody sweeps it away.
+    _lock: Tar,
 }
 
 impl Spool {
-    /// Takes over a file that was written.
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+    /// Takes over a new file.
+    pub(crate) fn new(path: PathBuf, file: &Tar) -> std::io::Result<Self> {
+        let lock = file.try_clone()?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { path, _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &std::path::Path {
