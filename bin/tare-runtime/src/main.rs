@@ -4,6 +4,13 @@
 //! line on stderr, and in the log that an engine asked for. Exit codes: the container's own for `run`
 //! and `exec` in the foreground, 1 when something failed, 2 for a wrong command line.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a program is where the environment is read and results are printed"
+)]
+
 mod arguments;
 mod commands;
 mod log;

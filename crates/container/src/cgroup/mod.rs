@@ -141,7 +141,7 @@ impl Cgroup {
         let names = controllers.map(|names| names.split(',').collect::<Vec<_>>());
         for group in &mut self.groups {
             let has = |name: &&str| group.hierarchy.split(',').any(|have| have == *name);
-            if names.as_ref().is_some_and(|names| !names.iter().any(|name| has(&name))) {
+            if names.as_ref().is_some_and(|names| !names.iter().any(has)) {
                 continue;
             }
             group.path.push(clean(Path::new(path)));

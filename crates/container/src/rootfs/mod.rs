@@ -49,7 +49,7 @@ pub(crate) fn enter(spec: &Spec, rootfs: &Path) -> Result<Rootfs> {
     let linux = crate::spec::linux(spec)?;
     let propagation = linux.rootfs_propagation().as_deref().filter(|name| !name.is_empty());
     let (flag, recursive) = match propagation {
-        None => (libc::MS_SLAVE as u64, true),
+        None => (libc::MS_SLAVE, true),
         Some(name) => name
             .strip_prefix('r')
             .and_then(options::propagation)
@@ -60,7 +60,7 @@ pub(crate) fn enter(spec: &Spec, rootfs: &Path) -> Result<Rootfs> {
             })?,
     };
     propagate(Path::new("/"), flag, recursive)?;
-    if flag == libc::MS_SHARED as u64 {
+    if flag == libc::MS_SHARED {
         make_parent_private(rootfs)?;
     }
     let place = open_path(rootfs)?;
@@ -75,8 +75,8 @@ pub(crate) fn enter(spec: &Spec, rootfs: &Path) -> Result<Rootfs> {
 
 /// An unbindable mount cannot be copied: it is private now, and itself when it is in place.
 fn propagate(path: &Path, flag: u64, recursive: bool) -> Result<()> {
-    let unbindable = flag == libc::MS_UNBINDABLE as u64;
-    let flag = if unbindable { libc::MS_PRIVATE as u64 } else { flag };
+    let unbindable = flag == libc::MS_UNBINDABLE;
+    let flag = if unbindable { libc::MS_PRIVATE } else { flag };
     let root = open_path(path)?;
     let attr = MountAttr { propagation: flag, ..MountAttr::default() };
     mount_setattr(root.as_fd(), recursive, &attr)
@@ -90,7 +90,7 @@ fn make_parent_private(rootfs: &Path) -> Result<()> {
     let points = table.lines().filter_map(|line| line.split(' ').nth(4));
     let above = points.filter(|point| rootfs.starts_with(point)).max_by_key(|point| point.len());
     let parent = open_path(Path::new(above.unwrap_or("/")))?;
-    let attr = MountAttr { propagation: libc::MS_PRIVATE as u64, ..MountAttr::default() };
+    let attr = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
     mount_setattr(parent.as_fd(), false, &attr)
         .doing(|| format!("make the mount above {} private", rootfs.display()))
 }
@@ -145,7 +145,7 @@ impl Rootfs {
             rustix::process::pivot_root(".", ".").doing(|| "pivot_root".into())?;
             // The old root now lies over the new one. Its unmounting must not reach the host.
             rustix::process::fchdir(&old).doing(|| "enter the old root".into())?;
-            let attr = MountAttr { propagation: libc::MS_SLAVE as u64, ..MountAttr::default() };
+            let attr = MountAttr { propagation: libc::MS_SLAVE, ..MountAttr::default() };
             mount_setattr(old.as_fd(), true, &attr)
                 .doing(|| "cut the old root off from the host".into())?;
             rustix::mount::unmount(".", UnmountFlags::DETACH)
@@ -157,8 +157,7 @@ impl Rootfs {
             .as_deref()
             .is_some_and(|name| name.trim_start_matches('r') == "unbindable");
         if unbindable {
-            let attr =
-                MountAttr { propagation: libc::MS_UNBINDABLE as u64, ..MountAttr::default() };
+            let attr = MountAttr { propagation: libc::MS_UNBINDABLE, ..MountAttr::default() };
             mount_setattr(self.root.as_fd(), false, &attr)
                 .doing(|| "make the root unbindable".into())?;
         }

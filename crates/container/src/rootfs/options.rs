@@ -126,7 +126,7 @@ pub(crate) fn propagation(name: &str) -> Option<u64> {
         "slave" => libc::MS_SLAVE,
         "shared" => libc::MS_SHARED,
         _ => return None,
-    } as u64)
+    })
 }
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
         let bind = parse("rbind,rro,rslave,nodev");
         assert_eq!((bind.bind, bind.attr.set), (Some(true), NODEV));
         assert_eq!(bind.recursive_attr.set, RDONLY);
-        assert_eq!(bind.propagation, [(libc::MS_SLAVE as u64, true)]);
+        assert_eq!(bind.propagation, [(libc::MS_SLAVE, true)]);
         assert!(bind.data.is_empty());
     }
 
