@@ -17,8 +17,7 @@ use crate::Error;
 /// Makes what is needed to mount `layers`, lowest first, on top of each other; what the store has
 /// already is found and neither read nor checked again. `tree` is their fold, if the caller has it.
 ///
-/// Without a `driver`, the one by which this stack was prepared before is taken, else the better one
-/// that works for the store. A stack that EROFS cannot index is always prepared as a directory;
+/// Without a `driver`, the better one that works for the store is taken. A stack that EROFS cannot index is always prepared as a directory;
 /// [`Prepared::driver`] tells.
 ///
 /// # Errors
@@ -32,8 +31,7 @@ pub fn prepare_rootfs(
     let tars = tars(store, layers)?;
     let diff_ids: Vec<_> = layers.iter().map(|(_, diff_id)| *diff_id).collect();
     let at = store.rootfs_path(&ChainId::of(&diff_ids));
-    let wanted = driver.map_or(vec![Driver::Erofs, Driver::Directory], |driver| vec![driver]);
-    if let Some(found) = wanted.into_iter().find_map(|d| Prepared::find(d, &tars, &at)) {
+    if let Some(found) = Prepared::find(driver.unwrap_or(Driver::Erofs), &tars, &at) {
         return Ok(found);
     }
     let directory = at.parent().unwrap_or(store.root());

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tree::{LayerPath, LayerWriter, Metadata, Tree};
 
 use crate::mount::{ReadWrite, read_detached};
-use crate::prepare::{LayerTar, prepare};
+use crate::prepare::{LayerTar, Prepared};
 use crate::{Error, remove};
 
 /// How a root file system stands below its read-write layer.
@@ -77,9 +77,11 @@ fn mount_and_read(scratch: &Path) -> Result<(), Error> {
     let path = scratch.join("layer.tar");
     let (tar, tree) = tiny_layer().map_err(Error::Tree)?;
     fs::write(&path, &tar).map_err(Error::io("write", &path))?;
-    let layers = [LayerTar { path, size: tar.len() as u64 }];
-    let prepared =
-        prepare(Driver::Erofs, || Ok::<_, Error>(tree), &layers, &scratch.join("index"))?;
+    let index = scratch.join("index");
+    let bytes = erofs::index(&tree, &[tar.len() as u64]).map_err(Error::Index)?;
+    fs::write(&index, bytes).map_err(Error::io("write", &index))?;
+    let layers = vec![LayerTar { path, size: tar.len() as u64 }];
+    let prepared = Prepared { driver: Driver::Erofs, path: index, layers };
     let rw = ReadWrite { upper: scratch.join("upper"), work: scratch.join("work"), volatile: true };
     let mut content = Vec::new();
     read_detached(&prepared, &rw, scratch, NAME)?
