@@ -117,7 +117,9 @@ impl BlobWriter {
         let written = self.temp.file().write_all_at(&self.buffer, self.position);
         self.failed |= written.is_err();
         written?;
+        let start = self.position;
         self.position += self.buffer.len() as u64;
+        self.temp.write_early(start, self.position);
         self.buffer = self.hash.data(std::mem::take(&mut self.buffer));
         Ok(())
     }

@@ -123,7 +123,9 @@ impl Tar {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.hasher.update(chunk);
-        self.temp.file().write_all(chunk)
+        self.temp.file().write_all(chunk)?;
+        self.temp.write_early(self.written - chunk.len() as u64, self.written);
+        Ok(())
     }
 
     fn finish(self, layer: &Digest, want: &DiffId) -> Result<Temp, Error> {
