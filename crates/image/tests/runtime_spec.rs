@@ -1,6 +1,8 @@
 //! The runtime configuration, rule by rule, and whole against golden files. To renew a golden file,
 //! delete it and run the test, which writes it and fails once.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use image::{
     ContainerConfig, Device, Error, ImageConfig, Mount, MountKind, Network, Propagation, Resources,
     RunOptions, Seccomp, Ulimit, UserError, Users, parse, runtime_spec,
@@ -100,7 +102,8 @@ fn whole_configurations() {
 
 #[test]
 fn entrypoint_and_command() {
-    let cases: &[(&[&str], Option<&[&str]>, &[&str])] = &[
+    type Case<'a> = (&'a [&'a str], Option<&'a [&'a str]>, &'a [&'a str]);
+    let cases: &[Case] = &[
         (&[], None, &["/entry", "serve", "--all"]),
         (&["x"], None, &["/entry", "x"]),
         (&[], Some(&["/own"]), &["/own"]),
