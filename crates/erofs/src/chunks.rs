@@ -59,9 +59,12 @@ pub(crate) fn shape(content: &FileContent, layer: u32, device: u64) -> Result<Sh
             Some(most) => bits = bits.min(most),
             None => return Err(Fault::Unaligned),
         }
-        let outside = run.tar_offset.checked_add(run.length).is_none_or(|end| end > device);
-        if outside || (run.tar_offset + run.length).div_ceil(BLOCK) > HOLE.into() {
+        let end = run.tar_offset.saturating_add(run.length);
+        if end > device || end.div_ceil(BLOCK) > HOLE.into() {
             return Err(Fault::Outside(layer));
+        }
+        if end.next_multiple_of(BLOCK) > device {
+            return Err(Fault::Unpadded);
         }
     }
     let count = blocks.div_ceil(1 << bits);

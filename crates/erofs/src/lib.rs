@@ -34,6 +34,13 @@ pub enum Error {
         /// The file.
         path: LayerPath,
     },
+    /// A layer's tar lacks the padding after its last file, as `umoci insert` writes it. The kernel
+    /// reads whole blocks only; a padded copy of the tar would do.
+    #[error("{path} ends with its layer, without the padding that tars have")]
+    Unpadded {
+        /// The file.
+        path: LayerPath,
+    },
     /// A sparse file is so large and its runs so fine that its index would be huge.
     #[error("{path} is sparse with too many runs to index")]
     TooSparse {
@@ -67,6 +74,7 @@ pub enum Error {
 /// What is wrong with one node; [`index`] finds its path.
 enum Fault {
     Unaligned,
+    Unpadded,
     TooSparse,
     Outside(u32),
     Xattr(Vec<u8>),
@@ -121,6 +129,7 @@ impl Fault {
     fn at(self, path: LayerPath) -> Error {
         match self {
             Self::Unaligned => Error::Unaligned { path },
+            Self::Unpadded => Error::Unpadded { path },
             Self::TooSparse => Error::TooSparse { path },
             Self::Outside(layer) => Error::Outside { path, layer },
             Self::Xattr(name) => {

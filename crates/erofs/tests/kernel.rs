@@ -92,7 +92,9 @@ fn one_tar_as_several_devices() {
     let directory = tempfile::tempdir().unwrap();
     let empty = write_layer(directory.path(), "empty", |_| ());
     let full = write_layer(directory.path(), "full", |writer| file(writer, "a", b"content"));
-    let tars = [empty.clone(), full.clone(), empty.clone(), full, empty];
+    let none = directory.path().join("none");
+    fs::write(&none, "").unwrap();
+    let tars = [empty.clone(), full.clone(), none.clone(), empty.clone(), full, empty, none];
     let tree = fold(&tars);
     Mounted::new(&tree, &tars).assert_shows(&tree);
 }
@@ -268,7 +270,7 @@ fn a_file_of_more_than_a_tebibyte() {
 fn a_tar_that_ends_with_its_last_file() {
     let directory = tempfile::tempdir().unwrap();
     let tar = write_layer(directory.path(), "layer", |writer| file(writer, "a", &[5; 1500]));
-    File::options().write(true).open(&tar).unwrap().set_len(1536 + 1536).unwrap(); // PAX and ustar header, content.
+    File::options().write(true).open(&tar).unwrap().set_len(1536 + 1536).unwrap();
     let tars = [tar];
     let tree = fold(&tars);
     Mounted::new(&tree, &tars).assert_shows(&tree);

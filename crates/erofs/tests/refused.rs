@@ -48,7 +48,13 @@ fn content_outside_of_the_layer() {
         let runs = [(0, place, 10_000)];
         assert_eq!(erofs::index(&sparse(10_000, &runs), devices).unwrap_err(), outside, "{place}");
     }
-    erofs::index(&sparse(9_488, &[(0, 512, 9_488)]), &[10_000]).unwrap();
+    erofs::index(&sparse(9_200, &[(0, 512, 9_200)]), &[10_000]).unwrap();
+}
+
+#[test]
+fn a_layer_that_ends_within_a_block() {
+    let error = erofs::index(&sparse(9_488, &[(0, 512, 9_488)]), &[10_000]).unwrap_err();
+    assert_eq!(error, Error::Unpadded { path: path() });
 }
 
 #[test]

@@ -238,7 +238,15 @@ fn ends() {
 #[test]
 fn cut_off() {
     let whole = tar([pax(&[("path", "name")]), file("a", &[1; 700])]);
-    for length in 1..whole.len() - 1024 {
+    let (end_mark, padding) = (1024, 1024 - 700);
+    let complete = whole.len() - end_mark - padding;
+    // The last padding may be missing, and the end mark, or half of it; but no block is cut.
+    for length in (complete..=complete + padding).chain([whole.len() - 512, whole.len()]) {
+        let changeset = Changeset::read_tar(&whole[..length]).expect("all content is there");
+        assert_eq!(changeset.content_size(), 700, "cut at {length}");
+    }
+    let in_end_mark = [1, 511, 513, 1023].map(|length| whole.len() - length);
+    for length in (1..complete).chain(in_end_mark) {
         let result = Changeset::read_tar(&whole[..length]);
         let error = result.err().unwrap_or_else(|| panic!("cut at {length}"));
         assert!(matches!(error.cause, ReadCause::Truncated), "cut at {length}: {error:?}");

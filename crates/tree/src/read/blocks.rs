@@ -59,14 +59,23 @@ impl<R: Read> Blocks<R> {
         let mut content = vec![0; size];
         self.reader.read_exact(&mut content).map_err(truncated)?;
         self.position += size as u64;
-        self.skip(padding(size as u64))?;
+        self.skip_padding(size as u64)?;
         Ok(content)
     }
 
     /// Passes over `size` bytes and the padding after them.
     pub(super) fn skip_content(&mut self, size: u64) -> Result<(), ReadCause> {
-        let total = size.checked_add(padding(size)).ok_or(ReadCause::Number("size"))?;
-        self.skip(total)
+        self.skip(size)?;
+        self.skip_padding(size)
+    }
+
+    /// Passes over what fills the last block. The input may end in it: `umoci insert` leaves it out
+    /// after the last file, and Go's archive/tar takes that.
+    fn skip_padding(&mut self, size: u64) -> Result<(), ReadCause> {
+        match self.skip(padding(size)) {
+            Err(ReadCause::Truncated) => Ok(()),
+            other => other,
+        }
     }
 
     fn skip(&mut self, count: u64) -> Result<(), ReadCause> {

@@ -115,22 +115,23 @@ fn decimal(value: &[u8]) -> Option<u64> {
 
 /// `SECONDS[.FRACTION]`, perhaps negative; digits beyond nanoseconds fall away.
 fn time(value: &[u8]) -> Option<Timestamp> {
-    let (negative, value) = match value.strip_prefix(b"-") {
-        Some(rest) => (true, rest),
-        None => (false, value),
+    const SECOND: i128 = 1_000_000_000;
+    let (sign, value) = match value.strip_prefix(b"-") {
+        Some(rest) => (-1, rest),
+        None => (1, value),
     };
     let mut parts = value.splitn(2, |&byte| byte == b'.');
-    let seconds = i64::try_from(decimal(parts.next()?)?).ok()?;
+    let seconds = i128::from(decimal(parts.next()?)?);
     let fraction = parts.next().unwrap_or_default();
     if !fraction.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let digits = fraction.iter().map(|digit| u32::from(digit - b'0')).chain(std::iter::repeat(0));
+    let digits = fraction.iter().map(|digit| i128::from(digit - b'0')).chain(std::iter::repeat(0));
     let nanoseconds = digits.take(9).fold(0, |sum, digit| sum * 10 + digit);
-    Some(match (negative, nanoseconds) {
-        (false, _) => Timestamp { seconds, nanoseconds },
-        (true, 0) => Timestamp { seconds: -seconds, nanoseconds },
-        (true, _) => Timestamp { seconds: -seconds - 1, nanoseconds: 1_000_000_000 - nanoseconds },
+    let time = sign * (seconds * SECOND + nanoseconds);
+    Some(Timestamp {
+        seconds: i64::try_from(time.div_euclid(SECOND)).ok()?,
+        nanoseconds: time.rem_euclid(SECOND) as u32,
     })
 }
 
