@@ -1,5 +1,5 @@
 //! Our images under others' tools, and others' images under ours: skopeo, umoci, podman,
-//! oci-image-validate, runc, crun.
+//! oci-image-tool, runc, crun.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,13 @@ use conformance::{Machine, mounts_below};
 const DOCKERFILE: &str = "\
 FROM busybox:base
 RUN mkdir /data && echo one > /data/one && echo two > /data/two && ln /data/one /data/link
-RUN rm /data/two && chown 1000:1001 /data/one && mkfifo /data/pipe
+RUN rm /data/two && echo > /data/own && chown 1000:1001 /data/own && mkfifo /data/pipe
 COPY --chown=app:app --chmod=640 file /data/file
 USER app
 WORKDIR /data
 ENV WHERE=\"a place\"
 LABEL kind=test
-CMD [\"sh\", \"-c\", \"id -u; id -g; pwd; echo $WHERE; ls -ln /data | sed 1d; cat file\"]
+CMD [\"sh\", \"-c\", \"id -u; id -g; pwd; echo $WHERE; cd /data; stat -c '%n %F %a %u:%g %s' *; cat file\"]
 ";
 
 const NO_MOUNTS: [PathBuf; 0] = [];
@@ -39,15 +39,16 @@ fn expected(machine: &Machine) -> String {
 fn the_validator_accepts_the_store() {
     let machine = machine();
     machine
-        .sh("oci-image-validate --type imageLayout --ref name=docker.io/library/app:latest store");
+        .sh("oci-image-tool validate --type image --ref name=docker.io/library/app:latest store");
 }
 
 #[test]
 fn skopeo_copies_out_and_back_with_the_same_digest() {
     let machine = machine();
     machine.sh(
-        "skopeo copy -q oci:store:docker.io/library/app:latest oci:other:app
-         skopeo copy -q oci:other:app oci:store:docker.io/library/back:latest
+        "keep=--preserve-digests    # or skopeo compresses
+         skopeo copy -q $keep oci:store:docker.io/library/app:latest oci:other:app
+         skopeo copy -q $keep oci:other:app oci:store:docker.io/library/back:latest
          test $(tare-store inspect --raw app | sha256sum | cut -c-64) = \
               $(skopeo inspect --raw oci:store:docker.io/library/back:latest | sha256sum | cut -c-64)",
     );
@@ -99,7 +100,7 @@ fn podman_runs_our_image() {
          trap cleanup EXIT
          podman --root $PWD/podman --runroot $PWD/podman-run pull -q oci:store:docker.io/library/app:latest > id
          podman --root $PWD/podman --runroot $PWD/podman-run --cgroup-manager cgroupfs --runtime runc \
-             run --rm --network host --ulimit host --security-opt label=disable $(tail -n 1 id)",
+             run --rm --network host --ulimit nofile=512:512 --ulimit nproc=512:512 --security-opt label=disable $(tail -n 1 id)",
     );
     assert_eq!(printed.out, expected(&machine));
 }
@@ -144,8 +145,8 @@ fn buildah_builds_the_same_files() {
         "b() { buildah --root $PWD/buildah --runroot $PWD/buildah-run \"$@\"; }
          cleanup() { b rmi -af >/dev/null 2>&1 || true; umount buildah/overlay 2>/dev/null || true; }
          trap cleanup EXIT
-         b pull -q oci:store:docker.io/library/busybox:base > base
-         sed \"s|^FROM .*|FROM $(tail -n 1 base)|\" app/Dockerfile > app/Dockerfile.buildah
+         b pull -q oci:store:docker.io/library/busybox:base > pulled
+         sed \"s|^FROM .*|FROM $(tail -n 1 pulled)|\" app/Dockerfile > app/Dockerfile.buildah
          b build -q --isolation chroot --network host -f app/Dockerfile.buildah -t theirs app
          b push -q theirs oci:theirs:app
          umoci unpack --image theirs:app theirs-bundle
