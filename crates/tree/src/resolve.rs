@@ -7,6 +7,10 @@ use crate::{LayerPath, NodeId, NodeKind, Tree};
 /// The most symbolic links on one way, as in Linux (path_resolution(7)).
 pub const MAX_LINKS: usize = 40;
 
+/// The most components on one way, links followed. A path has a quarter of that at most; without a
+/// bound, links to long paths through links make each of a layer's entries costly.
+const MAX_STEPS: usize = 8192;
+
 /// Why a path leads nowhere. `path` is the path as asked for, for people to read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -23,7 +27,7 @@ pub enum ResolveError {
         /// The path asked for.
         path: String,
     },
-    /// There are more than [`MAX_LINKS`] symbolic links on the way; mostly a loop.
+    /// There are more than [`MAX_LINKS`] symbolic links on the way, or very long ones; mostly a loop.
     #[error("{path:?} goes through too many symbolic links")]
     TooManyLinks {
         /// The path asked for.
@@ -72,13 +76,14 @@ impl Tree {
         let mut route = Route { nodes: vec![self.root()], names: Vec::new(), obstacle: false };
         let mut pending: Vec<Vec<u8>> = split(path).collect();
         let directory_wanted = path.ends_with(b"/") || path.ends_with(b"/.");
-        let mut links = 0;
+        let (mut links, mut steps) = (0, 0);
         while let Some(name) = pending.pop() {
             let last = pending.is_empty();
+            steps += 1;
             match self.step(&mut route, name) {
                 Some(target) if !last || follow_last || directory_wanted => {
                     links += 1;
-                    if links > MAX_LINKS {
+                    if links > MAX_LINKS || steps > MAX_STEPS {
                         return Err(ResolveError::TooManyLinks { path: lossy(path) });
                     }
                     route.pop();

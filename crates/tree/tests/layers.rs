@@ -209,6 +209,15 @@ fn links_cannot_make_endless_paths() {
 }
 
 #[test]
+fn links_cannot_make_work_without_end() {
+    let long = "d/../".repeat(800);
+    let way = "l/../".repeat(8);
+    let tree = Tree::fold([&layer(&format!("d d, l l {long}d"))]).unwrap();
+    let error = tree.resolve(way.as_bytes()).unwrap_err();
+    assert!(matches!(error, tree::ResolveError::TooManyLinks { .. }), "{error:?}");
+}
+
+#[test]
 fn nodes_are_used_again() {
     let mut tree = Tree::new();
     for _ in 0..100 {
