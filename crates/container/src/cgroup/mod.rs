@@ -54,8 +54,7 @@ impl Cgroup {
         let wanted = path.unwrap_or(Path::new(id.as_str()));
         let own =
             fs::read_to_string("/proc/self/cgroup").doing(|| "read /proc/self/cgroup".into())?;
-        let unified = rustix::fs::statfs(ROOT).doing(|| format!("look at {ROOT}"))?.f_type as i64
-            == CGROUP2_MAGIC;
+        let unified = is_v2(Path::new(ROOT)).doing(|| format!("look at {ROOT}"))?;
         let groups =
             own.lines().filter_map(|line| hierarchy(line, unified)).map(|(hierarchy, current)| {
                 let root = Path::new(ROOT).join(&hierarchy);
@@ -66,7 +65,7 @@ impl Cgroup {
                 };
                 Group { hierarchy, path: root.join(below) }
             });
-        let groups = groups.filter(|group| group.root().is_dir()).collect();
+        let groups = groups.filter(Group::is_mounted).collect();
         Ok(Self { unified, groups })
     }
 
@@ -215,10 +214,19 @@ impl Cgroup {
 }
 
 impl Group {
+    fn is_mounted(&self) -> bool {
+        let root = self.root();
+        if self.hierarchy == UNIFIED { is_v2(&root).unwrap_or(false) } else { root.is_dir() }
+    }
+
     /// Where the hierarchy is mounted.
     pub(crate) fn root(&self) -> PathBuf {
         Path::new(ROOT).join(&self.hierarchy)
     }
+}
+
+fn is_v2(path: &Path) -> rustix::io::Result<bool> {
+    rustix::fs::statfs(path).map(|stat| stat.f_type as i64 == CGROUP2_MAGIC)
 }
 
 /// A line of `/proc/<pid>/cgroup`: its directory's name below [`ROOT`] and the path inside.

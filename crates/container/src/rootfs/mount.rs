@@ -49,8 +49,8 @@ pub(super) fn mount(
     if kind == "none" {
         return Err(mount_error(destination, "neither a type nor the option bind is given"));
     }
-    refuse_over_proc(destination, kind)?;
     let place = root.directory(destination)?;
+    refuse_over_proc(place.as_fd(), destination, kind)?;
     let later = (kind == "tmpfs" || destination == Path::new("/dev")) && options.is_read_only();
     let made = new(kind, mount.source().as_deref(), &options, later)
         .map_err(|reason| mount_error(destination, reason))?;
@@ -132,8 +132,8 @@ fn bind(root: &Root, mount: &Mount, options: &Options, bundle: &Path) -> Result<
     let copy = clone_mount(from.as_fd(), options.bind == Some(true)).map_err(failed)?;
     change(copy.as_fd(), options).map_err(failed)?;
     let directory = kind_of(from.as_fd())? == FileType::Directory;
-    refuse_over_proc(destination, "bind")?;
     let place = if directory { root.directory(destination)? } else { root.file(destination)? };
+    refuse_over_proc(place.as_fd(), destination, "bind")?;
     if directory != (kind_of(place.as_fd())? == FileType::Directory) {
         let reason = format!("{} and its place are not both directories", source.display());
         return Err(mount_error(destination, reason));
@@ -161,10 +161,13 @@ fn propagate(mount: BorrowedFd<'_>, options: &Options) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Over `/proc` only a real procfs may lie, and inside it only what is known to be harmless: whoever
-/// can replace `/proc` can redirect what the runtime and other programs write there
-/// (CVE-2019-16884, CVE-2025-52881).
-fn refuse_over_proc(destination: &Path, kind: &str) -> Result<()> {
+/// The magic number of procfs (statfs(2)).
+const PROC_MAGIC: i64 = 0x9fa0;
+
+/// Over `/proc` only a procfs may lie, and inside it only over files known to be harmless: whoever can
+/// replace `/proc` can redirect what the runtime and other programs write there (CVE-2019-16884,
+/// CVE-2025-52881). The place is asked for its file system, whatever link led to it.
+fn refuse_over_proc(place: BorrowedFd<'_>, destination: &Path, kind: &str) -> Result<()> {
     const HARMLESS: [&str; 11] = [
         "cpuinfo",
         "diskstats",
@@ -178,16 +181,15 @@ fn refuse_over_proc(destination: &Path, kind: &str) -> Result<()> {
         "sys/kernel/ns_last_pid",
         "sys/crypto/fips_enabled",
     ];
-    let named = |path: &Path| path.strip_prefix("/proc").map(Path::to_owned).ok();
-    let Some(below) = named(destination) else { return Ok(()) };
-    if below.as_os_str().is_empty() {
-        return match kind {
-            "proc" | "bind" => Ok(()),
-            other => Err(mount_error(destination, format!("{other:?} must not replace procfs"))),
-        };
+    let below = destination.strip_prefix("/proc").ok();
+    let is_proc = below.is_some_and(|below| below.as_os_str().is_empty());
+    if is_proc && kind != "proc" && kind != "bind" {
+        return Err(mount_error(destination, format!("{kind:?} must not replace procfs")));
     }
-    if HARMLESS.iter().any(|name| below == Path::new(name)) {
-        return Ok(());
+    let inside = rustix::fs::fstatfs(place).is_ok_and(|stat| stat.f_type as i64 == PROC_MAGIC);
+    let harmless = below.is_some_and(|below| HARMLESS.iter().any(|name| below == Path::new(name)));
+    if inside && !is_proc && !harmless {
+        return Err(mount_error(destination, "nothing may be mounted inside procfs"));
     }
-    Err(mount_error(destination, "nothing may be mounted inside /proc"))
+    Ok(())
 }
