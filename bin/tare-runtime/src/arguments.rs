@@ -1,6 +1,7 @@
 //! The command line, with runc's names. Parsing has no side effects.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -112,6 +113,11 @@ impl Command {
     /// Whether this process, or a copy of it, will be seen by a container.
     pub(crate) fn enters_a_container(&self) -> bool {
         matches!(self, Self::Create(_) | Self::Run(_) | Self::Exec(_))
+    }
+
+    /// The exit code when it failed: that of `exec` is told from most programs' own 1.
+    pub(crate) fn failure(&self) -> ExitCode {
+        if matches!(self, Self::Exec(_)) { ExitCode::from(255) } else { ExitCode::FAILURE }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A file per command in `commands`; this one reads the arguments, calls, and reports a failure once: a
 //! line on stderr, and in the log that an engine asked for. Exit codes: the container's own for `run`
-//! and `exec` in the foreground, 1 when something failed, 2 for a wrong command line.
+//! and `exec` in the foreground, 1 when something failed (255 for `exec`, as runc has it), 2 for a
+//! wrong command line.
 
 #![allow(
     clippy::disallowed_methods,
@@ -32,7 +33,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             log.error(&error);
-            ExitCode::FAILURE
+            arguments.command.failure()
         }
     }
 }

@@ -226,7 +226,7 @@ impl Group {
 }
 
 fn is_v2(path: &Path) -> rustix::io::Result<bool> {
-    rustix::fs::statfs(path).map(|stat| stat.f_type as i64 == CGROUP2_MAGIC)
+    rustix::fs::statfs(path).map(|stat| stat.f_type == CGROUP2_MAGIC)
 }
 
 /// A line of `/proc/<pid>/cgroup`: its directory's name below [`ROOT`] and the path inside.

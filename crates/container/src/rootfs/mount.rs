@@ -186,7 +186,7 @@ fn refuse_over_proc(place: BorrowedFd<'_>, destination: &Path, kind: &str) -> Re
     if is_proc && kind != "proc" && kind != "bind" {
         return Err(mount_error(destination, format!("{kind:?} must not replace procfs")));
     }
-    let inside = rustix::fs::fstatfs(place).is_ok_and(|stat| stat.f_type as i64 == PROC_MAGIC);
+    let inside = rustix::fs::fstatfs(place).is_ok_and(|stat| stat.f_type == PROC_MAGIC);
     let harmless = below.is_some_and(|below| HARMLESS.iter().any(|name| below == Path::new(name)));
     if inside && !is_proc && !harmless {
         return Err(mount_error(destination, "nothing may be mounted inside procfs"));
