@@ -9,21 +9,21 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use dockerfile::{Descent, IgnorePatterns};
+use dockerfile::IgnorePatterns;
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat2, statx,
 };
-use tree::{Device, LayerPath, Metadata, Timestamp, Xattrs};
+use tree::{LayerPath, Metadata, Timestamp, Xattrs};
 
 use super::hashes::{FileHashes, Identity, Known};
-use super::{File, Found, Item, ItemKind, Origin, Reading, left_out};
+use super::{File, Found, Item, Origin, Reading, left_out, prune};
 use crate::Error;
 
 /// A context directory.
 pub(crate) struct Directory {
     path: PathBuf,
     root: OwnedFd,
-    ignored: IgnorePatterns,
+    pub(super) ignored: IgnorePatterns,
     hashes: FileHashes,
 }
 
@@ -103,23 +103,13 @@ impl Directory {
     }
 
     pub(crate) fn walk(&self, path: &LayerPath) -> Result<Vec<Item>, Error> {
-        let file = self.open_beneath(path, OFlags::PATH | OFlags::NOFOLLOW)?;
-        let stat = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
-            .map_err(|error| Error::io("look at", self.host_path(path), error))?;
-        let mut walk = Walk { directory: self, items: Vec::new() };
-        let prefix = path.as_bytes().len();
-        if file_type(&stat) == FileType::Directory {
-            walk.folder(path, prefix, &stat)?;
-        } else {
-            let parent = path.parent().unwrap_or_default();
-            let folder = self.open_beneath(&parent, OFlags::DIRECTORY)?;
-            walk.leaf(&folder, path.name().unwrap_or_default(), path, prefix, &stat)?;
-        }
-        if path.is_root() {
+        let mut items = super::walk::walk(self, path)?;
+        prune(&self.ignored, path, &mut items);
+        if let Some(root) = items.first_mut().filter(|_| path.is_root()) {
             // BuildKit receives the context without its root's own mode and time.
-            walk.items[0].metadata = Metadata { mode: 0o755, ..Metadata::default() };
+            root.metadata = Metadata { mode: 0o755, ..Metadata::default() };
         }
-        Ok(walk.items)
+        Ok(items)
     }
 
     /// Mode of a directory.
@@ -144,7 +134,7 @@ impl Directory {
         }
     }
 
-    fn open_beneath(&self, path: &LayerPath, flags: OFlags) -> Result<OwnedFd, Error> {
+    pub(super) fn open_beneath(&self, path: &LayerPath, flags: OFlags) -> Result<OwnedFd, Error> {
         let flags = flags | OFlags::CLOEXEC | OFlags::RDONLY | OFlags::NONBLOCK;
         let flags = if flags.contains(OFlags::PATH) { flags - OFlags::NONBLOCK } else { flags };
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -152,7 +142,7 @@ impl Directory {
             .map_err(|error| Error::io("open", self.host_path(path), error))
     }
 
-    fn names(&self, folder: &OwnedFd, path: &LayerPath) -> Result<Vec<Vec<u8>>, Error> {
+    pub(super) fn names(&self, folder: &OwnedFd, path: &LayerPath) -> Result<Vec<Vec<u8>>, Error> {
         let fail = |error| Error::io("list", self.host_path(path), error);
         let mut names = Vec::new();
         for entry in Dir::read_from(folder).map_err(fail)? {
@@ -167,7 +157,12 @@ impl Directory {
     }
 
     /// `None` for a file that went away since it was listed.
-    fn stat(&self, folder: &OwnedFd, name: &[u8], at: &LayerPath) -> Result<Option<Statx>, Error> {
+    pub(super) fn stat(
+        &self,
+        folder: &OwnedFd,
+        name: &[u8],
+        at: &LayerPath,
+    ) -> Result<Option<Statx>, Error> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         match statx(folder, name, flags, StatxFlags::BASIC_STATS) {
             Ok(stat) => Ok(Some(stat)),
@@ -179,92 +174,12 @@ impl Directory {
         }
     }
 
-    fn host_path(&self, path: &LayerPath) -> PathBuf {
-        self.path.join(std::ffi::OsStr::from_bytes(path.as_bytes()))
-    }
-}
-
-struct Walk<'a> {
-    directory: &'a Directory,
-    items: Vec<Item>,
-}
-
-impl Walk<'_> {
-    /// A directory and all below it. `prefix` is the length of the walked root's own path.
-    fn folder(&mut self, path: &LayerPath, prefix: usize, stat: &Statx) -> Result<(), Error> {
-        let folder = self.directory.open_beneath(path, OFlags::DIRECTORY)?;
-        let xattrs = xattrs(folder.as_fd());
-        self.items.push(Item {
-            path: below(path, prefix)?,
-            metadata: metadata(stat, xattrs),
-            kind: ItemKind::Directory,
-        });
-        for name in self.directory.names(&folder, path)? {
-            self.child(&folder, &name, path, prefix)?;
-        }
-        Ok(())
-    }
-
-    fn child(
-        &mut self,
-        folder: &OwnedFd,
-        name: &[u8],
-        parent: &LayerPath,
-        prefix: usize,
-    ) -> Result<(), Error> {
-        let directory = self.directory;
-        let path = join(parent, name)?;
-        let Some(stat) = directory.stat(folder, name, parent)? else { return Ok(()) };
-        let is_folder = file_type(&stat) == FileType::Directory;
-        if !is_folder {
-            let ignored = directory.ignored.matches(path.as_bytes());
-            return if ignored { Ok(()) } else { self.leaf(folder, name, &path, prefix, &stat) };
-        }
-        match directory.ignored.directory(path.as_bytes()) {
-            Descent::Skip => Ok(()),
-            Descent::Enter => self.folder(&path, prefix, &stat),
-            Descent::Search => {
-                // The directory itself is copied only where something in it is.
-                let before = self.items.len();
-                self.folder(&path, prefix, &stat)?;
-                if self.items.len() == before + 1 {
-                    self.items.truncate(before);
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Anything but a directory.
-    fn leaf(
-        &mut self,
-        folder: &OwnedFd,
-        name: &[u8],
-        path: &LayerPath,
-        prefix: usize,
-        stat: &Statx,
-    ) -> Result<(), Error> {
-        let mut attributes = Xattrs::new();
-        let device = Device { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor };
-        let kind = match file_type(stat) {
-            FileType::RegularFile => ItemKind::File(self.file(path, stat, &mut attributes)),
-            FileType::Symlink => ItemKind::Symlink(self.link(folder, name, path)?),
-            FileType::CharacterDevice => ItemKind::CharDevice(device),
-            FileType::BlockDevice => ItemKind::BlockDevice(device),
-            FileType::Fifo => ItemKind::Fifo,
-            // A socket means nothing without its process.
-            _ => return Ok(()),
-        };
-        let metadata = metadata(stat, attributes);
-        self.items.push(Item { path: below(path, prefix)?, metadata, kind });
-        Ok(())
-    }
-
-    fn file(&self, path: &LayerPath, stat: &Statx, attributes: &mut Xattrs) -> File {
+    /// A regular file, with what is remembered of it.
+    pub(super) fn file(&self, path: &LayerPath, stat: &Statx, attributes: &mut Xattrs) -> File {
         let identity = Identity::of(stat);
-        let known = self.directory.hashes.get(&identity);
+        let known = self.hashes.get(&identity);
         if known.is_none_or(|known| known.xattrs)
-            && let Ok(file) = self.directory.open_beneath(path, OFlags::NOFOLLOW)
+            && let Ok(file) = self.open_beneath(path, OFlags::NOFOLLOW)
         {
             *attributes = xattrs(file.as_fd());
         }
@@ -273,14 +188,24 @@ impl Walk<'_> {
         File { size: stat.stx_size, digest, origin: Origin::Disk { path: path.clone(), identity } }
     }
 
-    fn link(&self, folder: &OwnedFd, name: &[u8], path: &LayerPath) -> Result<Vec<u8>, Error> {
+    /// A symbolic link's target.
+    pub(super) fn link(
+        &self,
+        folder: &OwnedFd,
+        name: &[u8],
+        path: &LayerPath,
+    ) -> Result<Vec<u8>, Error> {
         rustix::fs::readlinkat(folder, name, Vec::new())
             .map(std::ffi::CString::into_bytes)
-            .map_err(|error| Error::io("read the link", self.directory.host_path(path), error))
+            .map_err(|error| Error::io("read the link", self.host_path(path), error))
+    }
+
+    pub(super) fn host_path(&self, path: &LayerPath) -> PathBuf {
+        self.path.join(std::ffi::OsStr::from_bytes(path.as_bytes()))
     }
 }
 
-fn metadata(stat: &Statx, xattrs: Xattrs) -> Metadata {
+pub(super) fn metadata(stat: &Statx, xattrs: Xattrs) -> Metadata {
     Metadata {
         mode: stat.stx_mode & 0o7777,
         mtime: Timestamp { seconds: stat.stx_mtime.tv_sec, nanoseconds: 0 },
@@ -290,7 +215,7 @@ fn metadata(stat: &Statx, xattrs: Xattrs) -> Metadata {
 }
 
 /// The attributes that belong to a file rather than to the host it lies on.
-fn xattrs(file: BorrowedFd<'_>) -> Xattrs {
+pub(super) fn xattrs(file: BorrowedFd<'_>) -> Xattrs {
     let mut names = vec![0_u8; 1024];
     let mut found = Xattrs::new();
     let listed = match rustix::fs::flistxattr(file, names.as_mut_slice()) {
@@ -313,7 +238,7 @@ fn xattrs(file: BorrowedFd<'_>) -> Xattrs {
     found
 }
 
-fn file_type(stat: &Statx) -> FileType {
+pub(super) fn file_type(stat: &Statx) -> FileType {
     FileType::from_raw_mode(u32::from(stat.stx_mode))
 }
 
@@ -322,12 +247,8 @@ fn relative(path: &LayerPath) -> &[u8] {
     if path.is_root() { b"." } else { path.as_bytes() }
 }
 
-fn join(path: &LayerPath, name: &[u8]) -> Result<LayerPath, Error> {
+pub(super) fn join(path: &LayerPath, name: &[u8]) -> Result<LayerPath, Error> {
     path.join(name).map_err(|error| Error::path(path, error))
-}
-
-fn below(path: &LayerPath, prefix: usize) -> Result<LayerPath, Error> {
-    LayerPath::new(&path.as_bytes()[prefix..]).map_err(|error| Error::path(path, error))
 }
 
 fn real_path(file: &OwnedFd) -> Result<PathBuf, Error> {

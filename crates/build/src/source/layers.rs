@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use dockerfile::IgnorePatterns;
 use tree::{FileContent, LayerPath, NodeId, NodeKind, Tree};
 
-use super::{File, Found, Item, ItemKind, Origin, Reading, left_out};
+use super::{File, Found, Item, ItemKind, Origin, Reading, left_out, prune};
 use crate::Error;
 
 /// No file that the builder itself reads from an image is larger: `/etc/passwd`, a Dockerfile.
@@ -109,26 +109,8 @@ impl Layers {
             let metadata = self.tree.node(node).metadata.clone();
             items.push(Item { path: below, metadata, kind });
         }
-        self.prune(path, &mut items);
+        prune(&self.ignored, path, &mut items);
         Ok(items)
-    }
-
-    /// Takes away the directories that were only searched, where nothing was found in them.
-    fn prune(&self, top: &LayerPath, items: &mut Vec<Item>) {
-        if self.ignored.is_empty() {
-            return;
-        }
-        let mut kept: Vec<Item> = Vec::with_capacity(items.len());
-        for item in items.drain(..).rev() {
-            let searched = matches!(item.kind, ItemKind::Directory)
-                && !item.path.is_root()
-                && top.join(item.path.as_bytes()).is_ok_and(|p| self.ignored.matches(p.as_bytes()));
-            if !searched || kept.last().is_some_and(|next| next.path.starts_with(&item.path)) {
-                kept.push(item);
-            }
-        }
-        kept.reverse();
-        *items = kept;
     }
 
     fn left_out(&self, path: &LayerPath, directory: bool) -> bool {

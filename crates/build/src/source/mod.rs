@@ -8,6 +8,7 @@ mod directory;
 mod hashes;
 mod layers;
 mod reading;
+mod walk;
 
 use std::sync::{Arc, OnceLock};
 
@@ -154,4 +155,22 @@ fn left_out(ignored: &IgnorePatterns, path: &LayerPath, directory: bool) -> bool
         true => ignored.directory(path.as_bytes()) == Descent::Skip,
         false => ignored.matches(path.as_bytes()),
     }
+}
+
+/// Takes away the directories below `top` that were only searched, where nothing was found in them.
+fn prune(ignored: &IgnorePatterns, top: &LayerPath, items: &mut Vec<Item>) {
+    if ignored.is_empty() {
+        return;
+    }
+    let mut kept: Vec<Item> = Vec::with_capacity(items.len());
+    for item in items.drain(..).rev() {
+        let searched = matches!(item.kind, ItemKind::Directory)
+            && !item.path.is_root()
+            && top.join(item.path.as_bytes()).is_ok_and(|path| ignored.matches(path.as_bytes()));
+        if !searched || kept.last().is_some_and(|next| next.path.starts_with(&item.path)) {
+            kept.push(item);
+        }
+    }
+    kept.reverse();
+    *items = kept;
 }
