@@ -170,7 +170,7 @@ fn a_memory_limit_below_6_mib_is_refused_with_the_reason() {
 fn an_unknown_image_is_an_error_with_a_suggestion() {
     let world = World::new();
     let run = world.run("run --rm bxo true");
-    let err = "tare: error: cannot run bxo\n  caused by: no such image: bxo\n  hint: build it with: tare build -t bxo DIR, or import a root file system with: tare store import FILE bxo\n";
+    let err = "tare: error: cannot run bxo\n  caused by: no such image: bxo\n  hint: get it with: tare store pull bxo, build it with: tare build -t bxo DIR, or import a root file system with: tare store import FILE bxo\n";
     assert_eq!(run, Said { code: 125, out: String::new(), err: err.into() });
     let near = world.run("run --rm boxx true");
     assert!(near.err.ends_with("  hint: did you mean box?\n"), "{}", near.err);

@@ -10,7 +10,14 @@ use crate::ErrorExt as _;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct StoreFlag {
     /// The store, an OCI image layout [default: /var/lib/tare; for others than root, $XDG_DATA_HOME/tare]
-    #[arg(long, global = true, env = "TARE_STORE", hide_env_values = true, value_name = "DIR")]
+    #[arg(
+        long,
+        global = true,
+        env = "TARE_STORE",
+        hide_env_values = true,
+        value_name = "DIR",
+        help_heading = "Everywhere"
+    )]
     store: Option<PathBuf>,
 }
 

@@ -50,9 +50,9 @@ pub struct RunFlags {
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Limits")]
     limits: Limits,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Privileges")]
     privileges: Privileges,
 }
 

@@ -14,8 +14,6 @@ use crate::find;
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    flags: cli::RunFlags,
     /// Put a small first process before the command that passes signals on and collects orphans
     #[arg(long)]
     init: bool,
@@ -33,6 +31,8 @@ pub(crate) struct Arguments {
     /// Command and arguments, in place of the image's
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<String>,
+    #[command(flatten)]
+    flags: cli::RunFlags,
 }
 
 pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {

@@ -17,8 +17,6 @@ use crate::container::{Container, MonitorLock};
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true, override_usage = "tare run [OPTIONS] IMAGE [COMMAND]...")]
 pub(crate) struct Arguments {
-    #[command(flatten)]
-    pub(crate) flags: cli::RunFlags,
     /// Pass standard input on
     #[arg(short, long)]
     pub(crate) interactive: bool,
@@ -46,6 +44,9 @@ pub(crate) struct Arguments {
     /// Platform of the image, such as linux/amd64
     #[arg(long, value_name = "PLATFORM")]
     pub(crate) platform: Option<image::Platform>,
+    /// Refused: there is no bridge network to publish ports of
+    #[arg(short, long, value_name = "PORTS", hide = true)]
+    publish: Vec<String>,
     /// Runtime program, with runc's command line
     #[arg(long, value_name = "PROGRAM", default_value = "tare-runtime")]
     pub(crate) runtime: PathBuf,
@@ -55,6 +56,8 @@ pub(crate) struct Arguments {
     /// Image, by name or id; then command and arguments, in place of the image's
     #[arg(required = true, trailing_var_arg = true, value_name = "IMAGE [COMMAND]")]
     words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) flags: cli::RunFlags,
 }
 
 impl Arguments {
@@ -95,6 +98,10 @@ fn check(arguments: &Arguments) -> anyhow::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Err(anyhow!("containers need root: image and namespaces are mounted by it"))
             .hint("try it with sudo");
+    }
+    if !arguments.publish.is_empty() {
+        return Err(anyhow!("there is no bridge network whose ports could be published"))
+            .hint("leave -p out: the container is in the host's network, and so are its ports");
     }
     let wants_terminal = arguments.flags.tty() && arguments.interactive && !arguments.detach;
     if wants_terminal && !std::io::stdin().is_terminal() {

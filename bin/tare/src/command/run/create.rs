@@ -63,7 +63,7 @@ fn suggestion(store: &Store, name: &str) -> String {
     let near = cli::nearest_images(name, names).join(", ");
     if near.is_empty() {
         format!(
-            "build it with: tare build -t {name} DIR, or import a root file system with: tare store import FILE {name}"
+            "get it with: tare store pull {name}, build it with: tare build -t {name} DIR, or import a root file system with: tare store import FILE {name}"
         )
     } else {
         format!("did you mean {near}?")
