@@ -110,11 +110,6 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether this process, or a copy of it, will be seen by a container.
-    pub(crate) fn enters_a_container(&self) -> bool {
-        matches!(self, Self::Create(_) | Self::Run(_) | Self::Exec(_))
-    }
-
     /// The exit code when it failed: that of `exec` is told from most programs' own 1.
     pub(crate) fn failure(&self) -> ExitCode {
         if matches!(self, Self::Exec(_)) { ExitCode::from(255) } else { ExitCode::FAILURE }

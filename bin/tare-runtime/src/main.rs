@@ -26,10 +26,11 @@ use crate::arguments::{Arguments, Command};
 use crate::log::Log;
 
 fn main() -> ExitCode {
+    let unshielded = shield();
     let arguments = Arguments::parse();
     let log = Log::new(&arguments.globals);
     log.debug(&format!("{:?}", arguments.command));
-    match run(&arguments) {
+    match unshielded.and_then(|()| run(&arguments)) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             log.error(&error);
@@ -40,9 +41,6 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     arguments.globals.check()?;
-    if arguments.command.enters_a_container() {
-        shield()?;
-    }
     let globals = &arguments.globals;
     match &arguments.command {
         Command::Create(options) => commands::create::run(globals, options),
@@ -61,8 +59,13 @@ fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     }
 }
 
-/// Goes on from a copy of this program that a container cannot write to.
+/// Goes on from a copy of this program that a container cannot write to, for the commands that a
+/// container can see. It is decided by a word alone, before the arguments are parsed, so that they are
+/// parsed once: a needless copy does no harm.
 fn shield() -> anyhow::Result<()> {
+    if !std::env::args_os().any(|arg| arg == "create" || arg == "run" || arg == "exec") {
+        return Ok(());
+    }
     let c_string = |text: &std::ffi::OsStr| CString::new(text.as_bytes());
     let args: Vec<_> = std::env::args_os().map(|arg| c_string(&arg)).collect::<Result<_, _>>()?;
     let variables = std::env::vars_os().map(|(mut name, value)| {

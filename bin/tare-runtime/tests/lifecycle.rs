@@ -115,7 +115,8 @@ fn exec_joins_the_container() {
 
 #[test]
 fn a_failed_create_leaves_nothing() {
-    let cases: [(&str, fn(&mut Value)); 6] = [
+    type Change = fn(&mut Value);
+    let cases: [(&str, Change); 6] = [
         ("not found in $PATH", |config| config["process"]["args"] = json!(["no-such-program"])),
         ("no file system \"nofs\"", |config| {
             config["mounts"][0] = json!({"destination": "/x", "type": "nofs", "source": "x"});

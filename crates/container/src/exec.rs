@@ -17,6 +17,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Doing, Error, Result};
 use crate::foreground::stay;
 use crate::id::ContainerId;
+use crate::init::label::Labels;
 use crate::init::{self, program, settings};
 use crate::launch::write_pid_file;
 use crate::process_stat::ProcessStat;
@@ -243,6 +244,7 @@ fn set_up_and_execute(
     options: &ExecOptions,
     channel: &Channel,
 ) -> Result<Infallible> {
+    let labels = Labels::open(process)?;
     init::set_oom_score(process)?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .doing(|| "become unreadable for others".into())?;
@@ -269,6 +271,7 @@ fn set_up_and_execute(
         init::take_terminal(master, terminal.as_fd(), process.console_size(), channel)?;
     }
     settings::set_scheduling(process)?;
+    labels.take()?;
     let seccomp = record.config.seccomp.as_ref();
     let program = program::prepare(process, seccomp, options.preserve_fds, 0, channel)?;
     channel.send(&Message::Ready)?;

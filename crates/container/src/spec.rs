@@ -141,11 +141,10 @@ fn check_linux(linux: &Linux) -> Result<()> {
     refuse("linux.intelRdt", linux.intel_rdt().is_some())?;
     refuse("linux.memoryPolicy", linux.memory_policy().is_some())?;
     refuse("linux.netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty()))?;
-    if linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())
-        && !Path::new("/sys/fs/selinux/enforce").exists()
-    {
-        return Err(Error::spec("linux.mountLabel", "this kernel does not run SELinux"));
-    }
+    refuse(
+        "linux.mountLabel",
+        linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()),
+    )?;
     for path in linux.masked_paths().iter().chain(linux.readonly_paths()).flatten() {
         check_text("linux.maskedPaths", path)?;
     }

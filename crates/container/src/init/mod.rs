@@ -5,6 +5,7 @@
 //! code and never runs the runtime's destructors: it ends in `execve` or `_exit`. All that it opens
 //! closes on exec.
 
+pub(crate) mod label;
 pub(crate) mod program;
 pub(crate) mod settings;
 
@@ -20,6 +21,7 @@ use rustix::thread::{Gid, Uid, UnshareFlags};
 use crate::cgroup::Cgroup;
 use crate::error::{Doing, Result};
 use crate::hooks::{self, Point};
+use crate::init::label::Labels;
 use crate::namespaces::{self, Joined, Namespaces};
 use crate::rootfs::{self, Rootfs};
 use crate::spec::Bundle;
@@ -57,6 +59,7 @@ fn set_up_and_execute(mut plan: Plan<'_>, channel: &Channel) -> Result<Infallibl
     if namespaces::has_user(spec) {
         channel.expect_proceed()?;
     }
+    let labels = Labels::open(process)?;
     isolate(&plan, spec, process)?;
     let mut rootfs = rootfs::enter(spec, &plan.bundle.rootfs)?;
     rootfs.mount_all(spec, &plan.bundle.path, plan.cgroup)?;
@@ -69,7 +72,7 @@ fn set_up_and_execute(mut plan: Plan<'_>, channel: &Channel) -> Result<Infallibl
     run_early_hooks(&plan, spec, channel)?;
     rootfs.protect(spec)?;
     rootfs.pivot(spec, plan.no_pivot)?;
-    finish(&mut plan, rootfs, terminal, channel)
+    finish(&mut plan, rootfs, terminal, labels, channel)
 }
 
 /// Cgroups, namespaces and what belongs to them, while the host's file system is still in view.
@@ -174,6 +177,7 @@ fn finish(
     plan: &mut Plan<'_>,
     rootfs: Rootfs,
     terminal: Option<(OwnedFd, OwnedFd)>,
+    labels: Labels,
     channel: &Channel,
 ) -> Result<Infallible> {
     let spec = &plan.bundle.spec;
@@ -184,6 +188,7 @@ fn finish(
         take_terminal(master, terminal.as_fd(), process.console_size(), channel)?;
     }
     settings::set_scheduling(process)?;
+    labels.take()?;
     let seccomp = spec::linux(spec)?.seccomp().as_ref();
     let program = program::prepare(process, seccomp, plan.preserve_fds, plan.listen_fds, channel)?;
     channel.send(&Message::Ready)?;
