@@ -187,3 +187,24 @@ fn a_target_is_a_stage_by_name_or_number() {
     }
     machine.build(dockerfile, &["--target", "three"]).refused(&["three", "one, two"]);
 }
+
+/// Two stages with the same command: it runs once, and the next build has the same digest.
+#[test]
+fn the_same_command_in_two_stages_runs_once() {
+    let machine = app();
+    let dockerfile = "\
+FROM busybox:base AS one
+RUN --mount=type=cache,target=/c echo x >> /c/runs; sleep 1; cat /c/runs > /runs
+FROM busybox:base AS two
+RUN --mount=type=cache,target=/c echo x >> /c/runs; sleep 1; cat /c/runs > /runs
+FROM two
+COPY --from=one /runs /one
+";
+    for args in [&[][..], &["--no-cache"]] {
+        let said = machine.build(dockerfile, args);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        assert_eq!(machine.built(dockerfile, &[]), said.out.trim());
+    }
+    let image = machine.built(dockerfile, &[]);
+    assert_eq!(machine.cat(&image, "one"), "x\nx\n", "one run for each of the two builds");
+}

@@ -17,9 +17,10 @@ mod schedule;
 mod snapshot;
 mod stage;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use dockerfile::Dockerfile;
@@ -31,8 +32,10 @@ pub(crate) use schedule::schedule;
 pub(crate) use snapshot::Snapshot;
 
 use crate::context::Context;
+use crate::key::Key;
 use crate::options::BuildOptions;
 use crate::plan::{From, Plan};
+use crate::record::Record;
 use crate::scratch::Scratch;
 use crate::{Error, Event, Interrupt, Progress, Runner, StepId};
 
@@ -51,7 +54,11 @@ pub(crate) struct Solver<'a> {
     stages: Vec<OnceLock<Built>>,
     steps: AtomicUsize,
     driver: OnceLock<Driver>,
-    scratch: Mutex<Option<std::sync::Arc<Scratch>>>,
+    scratch: Mutex<Option<Arc<Scratch>>>,
+    /// What the steps of this build gave.
+    records: Mutex<HashMap<Key, Record>>,
+    /// For each command: held by the stage that runs it.
+    turns: Mutex<HashMap<Key, Arc<Mutex<()>>>>,
 }
 
 /// An image that the build starts or copies from.
@@ -94,6 +101,8 @@ impl<'a> Solver<'a> {
             steps: AtomicUsize::new(0),
             driver: OnceLock::new(),
             scratch: Mutex::new(None),
+            records: Mutex::default(),
+            turns: Mutex::default(),
         }
     }
 
@@ -120,7 +129,7 @@ impl<'a> Solver<'a> {
     }
 
     /// The key of what a copy reads from; the context has none, its files are looked at.
-    pub(crate) fn files_key(&self, from: From) -> Result<Option<crate::key::Key>, Error> {
+    pub(crate) fn files_key(&self, from: From) -> Result<Option<Key>, Error> {
         let key = |snapshot: &Mutex<Snapshot>| {
             snapshot.lock().unwrap_or_else(PoisonError::into_inner).key
         };
@@ -140,18 +149,24 @@ impl<'a> Solver<'a> {
         }
     }
 
+    /// Two stages that run the same command on the same files take turns: the second finds it done.
+    pub(crate) fn turn(&self, key: Key) -> Arc<Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(key).or_default().clone()
+    }
+
     pub(crate) fn driver(&self) -> Driver {
         let probe = || Driver::probe(&self.store.build_dir()).0;
         *self.driver.get_or_init(|| self.options.driver.unwrap_or_else(probe))
     }
 
     /// The build's working directory, made when first needed.
-    pub(crate) fn scratch(&self) -> Result<std::sync::Arc<Scratch>, Error> {
+    pub(crate) fn scratch(&self) -> Result<Arc<Scratch>, Error> {
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(scratch) = &*scratch {
             return Ok(scratch.clone());
         }
-        let made = std::sync::Arc::new(Scratch::new(&self.temporary())?);
+        let made = Arc::new(Scratch::new(&self.temporary())?);
         *scratch = Some(made.clone());
         Ok(made)
     }

@@ -45,6 +45,12 @@ impl Work<'_> {
             return Ok(ended);
         }
         self.runs_here()?;
+        let turn = self.solver.turn(key);
+        let _mine = turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.solver.check()?;
+        if let Some(ended) = self.done_before(key) {
+            return Ok(ended);
+        }
         let scratch = self.solver.scratch()?;
         let step = scratch.step()?;
         let layer = self.contain(run, &step, binds, shown)?;

@@ -140,12 +140,31 @@ impl<'a> Work<'a> {
         Ok(record.map(|record| Ended { record, changeset: None, key, output: None, cached: true }))
     }
 
-    /// Remembers what doing a step gave, under the step's key.
+    /// Remembers what doing a step gave, under the step's key. Where another stage or build has done
+    /// the same meanwhile, its result counts: one key, one result, one digest.
     pub(super) fn remember(&self, key: Key, outcome: Outcome) -> Result<Ended, Error> {
         let (layer, changeset) = outcome.layer.unzip();
-        let record = Record { layer, created: self.solver.now(), content: None };
-        record::put(self.solver.store, &key, &record)?;
+        let ours = Record { layer, created: self.solver.now(), content: None };
+        let mut records = self.solver.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match records.get(&key) {
+            Some(record) => Some(record.clone()),
+            None if self.solver.options.no_cache => None,
+            None => record::get(self.solver.store, &key)?,
+        };
+        if known.is_none() {
+            record::put(self.solver.store, &key, &ours)?;
+        }
+        let changeset = changeset.filter(|_| known.as_ref().is_none_or(|r| r.layer == ours.layer));
+        let record = known.unwrap_or(ours);
+        records.insert(key, record.clone());
         Ok(Ended { record, changeset, key, output: outcome.output, cached: false })
+    }
+
+    /// What another stage of this build has made of the same step.
+    pub(super) fn done_before(&self, key: Key) -> Option<Ended> {
+        let records = self.solver.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = records.get(&key)?.clone();
+        Some(Ended { record, changeset: None, key, output: None, cached: true })
     }
 }
 
