@@ -139,3 +139,63 @@ fn bpf<T>(command: u32, attributes: &T) -> io::Result<RawFd> {
         result => Ok(result as RawFd),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::process::Command;
+
+    use super::super::device::default_rules;
+    use super::*;
+
+    /// A directory of cgroup v2, wherever the host has it mounted.
+    struct Group(PathBuf);
+
+    impl Group {
+        fn new() -> Self {
+            let root = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"]
+                .into_iter()
+                .find(|root| Path::new(root).join("cgroup.procs").exists())
+                .expect("cgroup v2 is mounted");
+            let path = Path::new(root).join(format!("device-filter-{}", std::process::id()));
+            fs::create_dir(&path).unwrap();
+            Self(path)
+        }
+
+        fn can(&self, script: &str) -> bool {
+            let script = format!("echo $$ > {}/cgroup.procs; {script}", self.0.display());
+            Command::new("sh").args(["-c", &script]).output().unwrap().status.success()
+        }
+    }
+
+    impl Drop for Group {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_kernel_obeys_the_rules() {
+        let group = Group::new();
+        let zero = "head -c 1 /dev/zero";
+        let kmsg = "exec 3</dev/kmsg";
+        assert!(group.can(zero) && group.can(kmsg), "before");
+        let mut rules = default_rules();
+        let log = Rule { minor: Some(11), major: Some(1), write: false, ..rules[2] };
+        attach(&group.0, &rules).unwrap();
+        assert!(group.can(zero) && !group.can(kmsg));
+        rules.push(log);
+        // Several programs must all agree, so another group shows the longer list.
+        drop(group);
+        let group = Group::new();
+        attach(&group.0, &rules).unwrap();
+        assert!(group.can(kmsg));
+        assert!(!group.can("exec 3>/dev/kmsg"), "only reading was allowed");
+        drop(group);
+        let group = Group::new();
+        rules.push(Rule { allow: false, read: true, write: false, mknod: false, ..log });
+        attach(&group.0, &rules).unwrap();
+        assert!(!group.can(kmsg) && group.can(zero), "the last rule counts");
+    }
+}
