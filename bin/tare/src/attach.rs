@@ -25,7 +25,7 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use console::Console;
-pub(crate) use console::RawMode;
+pub(crate) use console::{RawMode, size};
 use copy::Copies;
 use streams::Ends;
 pub(crate) use streams::{Input, Output, Plan};
@@ -94,7 +94,6 @@ impl Attached {
     pub(crate) fn run(mut self, log: Option<&Log>) -> anyhow::Result<u8> {
         let ours = self.plan.input == Input::Ours && self.terminal.is_some();
         let raw = if ours { RawMode::enter() } else { None };
-        self.resize();
         let copies =
             self.ends.take().map(|ends| Copies::start(ends, &self.plan, log)).transpose()?;
         let code = self.wait()?;

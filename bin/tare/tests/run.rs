@@ -212,9 +212,14 @@ fn an_init_is_process_1_and_passes_signals_on() {
         .tare(&["run", "--rm", "--init", "--name", "sleeper", "box", "sleep", "1000"])
         .spawn()
         .unwrap();
-    world.wait_for_state("sleeper", "running");
+    // Only then are its handlers in place: what comes before, the kernel drops, as for any process 1.
+    until("the command to run", || {
+        let processes = world.run("exec sleeper ps").out;
+        processes.lines().any(|line| line.ends_with(" sleep 1000") && !line.contains("tare-init"))
+    });
     let pid = rustix::process::Pid::from_child(&tare);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    until("the container to end", || tare.try_wait().unwrap().is_some());
     assert_eq!(tare.wait().unwrap().code(), Some(143));
     world.assert_clean();
 }

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{
+    OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
 
 /// A socket for the master side of one terminal. Its directory goes with it.
 #[derive(Debug)]
@@ -106,10 +108,18 @@ impl Drop for RawMode {
     }
 }
 
+/// Rows and columns of our own terminal, where we have one that knows them.
+pub(crate) fn size() -> Option<(u16, u16)> {
+    let ours = [tcgetwinsize(std::io::stdin()), tcgetwinsize(std::io::stdout())];
+    let mut known = ours.into_iter().flatten().map(|size| (size.ws_row, size.ws_col));
+    known.find(|&(rows, columns)| rows > 0 && columns > 0)
+}
+
 /// Gives the container's terminal the size of ours.
 pub(super) fn copy_size(terminal: impl AsFd) {
-    let ours = [tcgetwinsize(std::io::stdin()), tcgetwinsize(std::io::stdout())];
-    if let Some(size) = ours.into_iter().flatten().next() {
-        let _ = tcsetwinsize(terminal, size);
+    if let Some((rows, columns)) = size()
+        && let Ok(before) = tcgetwinsize(&terminal)
+    {
+        let _ = tcsetwinsize(terminal, Winsize { ws_row: rows, ws_col: columns, ..before });
     }
 }

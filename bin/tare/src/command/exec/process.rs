@@ -48,6 +48,7 @@ fn options(first: &Process, arguments: &Arguments) -> anyhow::Result<RunOptions>
             None => groups.iter().map(u32::to_string).collect(),
         },
         tty: arguments.tty,
+        console_size: crate::attach::size(),
         privileged: arguments.privileged,
         cap_drop: vec!["ALL".to_owned()],
         cap_add: bounding(first),

@@ -121,6 +121,8 @@ fn options(arguments: &Arguments, record: &Record) -> anyhow::Result<RunOptions>
     if options.hostname.is_none() && options.network != Network::Host {
         options.hostname = Some(record.id.short().to_owned());
     }
+    // From the start: a size set later could undo what the command does to it.
+    options.console_size = crate::attach::size();
     if arguments.init {
         let own = std::env::current_exe().context("cannot tell where this program is")?;
         options.init = Some(own);
