@@ -32,7 +32,7 @@ use crate::{console, namespaces};
 /// How a process is executed in a container; runc's flags of the same names.
 #[derive(Clone, Debug, Default)]
 pub struct ExecOptions {
-    /// A whole process as JSON; the options about the process are not used then.
+    /// A whole process as JSON; of the options about the process only `terminal` is used then.
     pub process: Option<PathBuf>,
     /// Program and arguments.
     pub args: Vec<String>,
@@ -133,7 +133,11 @@ fn check_terminal(process: &Process, options: &ExecOptions) -> Result<()> {
 /// The process of `--process`, or the container's own with the differences that the options name.
 fn build_process(record: &Record, options: &ExecOptions) -> Result<Process> {
     if let Some(file) = &options.process {
-        return read_json(file);
+        let mut process: Process = read_json(file)?;
+        if options.terminal {
+            process.set_terminal(Some(true));
+        }
+        return Ok(process);
     }
     let mut process =
         record.config.process.clone().ok_or_else(|| Error::spec("state.json", "has no process"))?;

@@ -29,8 +29,8 @@ pub(crate) struct Options {
     /// Further group ids
     #[arg(short = 'g', long, value_name = "GID", value_delimiter = ',')]
     additional_gids: Vec<u32>,
-    /// File with the whole process as JSON
-    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["cwd", "env", "tty", "user", "additional_gids", "cap", "no_new_privs", "apparmor", "process_label"])]
+    /// File with the whole process as JSON; only --tty may change it
+    #[arg(short, long, value_name = "FILE", conflicts_with_all = ["cwd", "env", "user", "additional_gids", "cap", "no_new_privs", "apparmor", "process_label"])]
     process: Option<PathBuf>,
     /// Return as soon as the program runs
     #[arg(short, long)]
