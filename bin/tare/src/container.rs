@@ -264,10 +264,15 @@ impl Container {
         Ok(code.parse().ok())
     }
 
+    /// Releases the bundle, and removes what is beside the store. Idempotent.
+    pub(crate) fn remove_data(&self) -> anyhow::Result<()> {
+        remove_data(&self.data_dir())
+    }
+
     /// Removes everything of a container that does not run: mounts, read-write layer, log, name, state.
     /// Idempotent; the state goes last, so that a removal cut short can be repeated.
     pub(crate) fn remove(&self) -> anyhow::Result<()> {
-        remove_data(&self.data_dir())?;
+        self.remove_data()?;
         let _names = self.root.lock()?;
         let name = self.root.names().join(&self.record.name);
         if self.root.holder(&name)?.as_ref() == Some(&self.record.id) {

@@ -22,8 +22,13 @@ pub(crate) fn watch(
     let runtime = Runtime::of(container);
     let id = container.record.id.as_str();
     let result = live(container, &runtime, plan, ready);
-    // Also where it failed: whatever the runtime made goes.
-    let deleted = runtime.delete(id);
+    // Also where it failed: whatever the runtime made goes. Nothing runs in the root file system any
+    // more, so that goes at the same time; what fails there is tried and told again below.
+    let deleted = runtime.delete_while(id, || {
+        if container.record.auto_remove && result.is_ok() {
+            let _ = container.remove_data();
+        }
+    });
     let code = result?;
     deleted?;
     if container.record.auto_remove {

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use anyhow::{Context as _, anyhow};
 
@@ -53,7 +53,15 @@ impl Runtime {
     /// Kills what is left of the container, and removes its cgroup and the runtime's state. It is no
     /// error if there is nothing.
     pub(crate) fn delete(&self, id: &str) -> anyhow::Result<()> {
-        self.call(["delete", "--force", id])
+        self.delete_while(id, || {})
+    }
+
+    /// As [`Runtime::delete`], doing something else meanwhile.
+    pub(crate) fn delete_while(&self, id: &str, meanwhile: impl FnOnce()) -> anyhow::Result<()> {
+        let deleting = self.command(["delete", "--force", id]).stderr(Stdio::piped()).spawn();
+        meanwhile();
+        let output = deleting.and_then(Child::wait_with_output);
+        judged(&output.with_context(|| self.cannot_start())?)
             .with_context(|| format!("cannot delete container {} in the runtime", short(id)))
     }
 
@@ -72,7 +80,7 @@ impl Runtime {
             .stderr(Stdio::piped())
             .output()
             .with_context(|| self.cannot_start())?;
-        if output.status.success() { Ok(()) } else { Err(anyhow!(last_words(&output.stderr))) }
+        judged(&output)
     }
 
     /// The error of a start that failed, with docker's exit code for it: 127 where the container has no
@@ -87,6 +95,10 @@ impl Runtime {
         let program = self.program.file_name().unwrap_or_default().to_string_lossy();
         cli::coded(anyhow!("{program}: {message}"), code)
     }
+}
+
+fn judged(output: &Output) -> anyhow::Result<()> {
+    if output.status.success() { Ok(()) } else { Err(anyhow!(last_words(&output.stderr))) }
 }
 
 /// The messages of a runtime's log, one per line; empty where there is none.
