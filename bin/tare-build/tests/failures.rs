@@ -218,3 +218,25 @@ fn two_builds_at_once_into_one_store() {
     assert_eq!(machine.names().len(), 5);
     machine.assert_clean();
 }
+
+/// A runtime that closes its output and hangs is no reason to hang as well.
+#[test]
+fn a_silent_runtime_can_be_interrupted() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let machine = Machine::new();
+    let runtime = machine.path("hangs");
+    let seconds = format!("{}7", 1_000_000 + std::process::id());
+    let script = format!("#!/bin/sh\n[ $1 = run ] || exit 0\nexec sleep {seconds} >&- 2>&-\n");
+    fs::write(&runtime, script).unwrap();
+    fs::set_permissions(&runtime, fs::Permissions::from_mode(0o755)).unwrap();
+    machine.file("Dockerfile", "FROM busybox:base\nRUN true\n");
+    let mut command = machine.command("tare-build");
+    command.args(["--runtime", runtime.to_str().unwrap(), "ctx"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the runtime runs", || sleeping(&seconds));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    Said::new(&child.wait_with_output().unwrap()).refused(&["interrupted"]);
+    assert!(!sleeping(&seconds));
+    machine.assert_clean();
+}

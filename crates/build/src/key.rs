@@ -11,8 +11,13 @@
 //! COPY, ADD       parent × destination × owner × mode × flags × content of what is copied
 //! COPY --from     found first by the key of the stage it reads, which costs nothing to know;
 //!                 named by content like every COPY, so a stage rebuilt to the same bytes is a hit
+//! COPY --link     as COPY, without the parent; what follows is keyed by parent × the copy's key
 //! WORKDIR         parent × path × owner
 //! ```
+//!
+//! `SOURCE_DATE_EPOCH`, where it is set, is part of every key, because it is in the files' times.
+//! Proxies, volumes of the host and the content of cache mounts are in none: they may help a command,
+//! but must not change what it makes.
 //!
 //! The content of a file is its path, type, mode, owner, extended attributes, size and bytes, or its
 //! link target. Its times are not.

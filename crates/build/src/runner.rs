@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::Interrupt;
 
@@ -63,6 +64,16 @@ impl ProgramRunner {
             .status();
     }
 
+    /// Waits for the runtime, which has closed its output.
+    fn end(&self, id: &str, child: &mut Child, interrupt: &Interrupt) -> io::Result<ExitStatus> {
+        while !interrupt.is_set() {
+            if let Some(status) = wait(child, Duration::from_millis(50))? {
+                return Ok(status);
+            }
+        }
+        self.kill(id, child)
+    }
+
     /// Kills the container, and waits until its runtime is gone.
     fn kill(&self, id: &str, child: &mut Child) -> io::Result<ExitStatus> {
         let deadline = Instant::now() + PATIENCE;
@@ -98,20 +109,13 @@ impl Runner for ProgramRunner {
         let mut child = command.process_group(0).spawn()?;
         // The command holds the pipe's other end, which must close for the end to be seen.
         drop(command);
-        let mut buffer = [0; 16 << 10];
-        let status = loop {
-            if interrupt.is_set() {
-                break self.kill(id, &mut child)?;
-            }
-            let mut ready = [PollFd::from_borrowed_fd(reader.as_fd(), PollFlags::IN)];
-            match poll(&mut ready, Some(&LOOK)) {
-                Ok(0) => {}
-                Ok(_) => match reader.read(&mut buffer)? {
-                    0 => break child.wait()?,
-                    count => output(&buffer[..count]),
-                },
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+        let ended = follow(&mut reader, output, interrupt);
+        let status = match ended {
+            Ok(true) => self.end(id, &mut child, interrupt)?,
+            Ok(false) => self.kill(id, &mut child)?,
+            Err(error) => {
+                self.kill(id, &mut child)?;
+                return Err(error);
             }
         };
         Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
@@ -126,16 +130,34 @@ impl Runner for ProgramRunner {
     }
 }
 
+/// Passes on what comes, to the end. `false` when interrupted before.
+fn follow(
+    reader: &mut io::PipeReader,
+    output: &mut dyn FnMut(&[u8]),
+    interrupt: &Interrupt,
+) -> io::Result<bool> {
+    let mut buffer = [0; 16 << 10];
+    while !interrupt.is_set() {
+        let mut ready = [PollFd::from_borrowed_fd(reader.as_fd(), PollFlags::IN)];
+        match poll(&mut ready, Some(&LOOK)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => match reader.read(&mut buffer)? {
+                0 => return Ok(true),
+                count => output(&buffer[..count]),
+            },
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
+}
+
 /// The child's status, if it ends in time.
 fn wait(child: &mut Child, time: Duration) -> io::Result<Option<ExitStatus>> {
-    let deadline = Instant::now() + time;
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        if Instant::now() > deadline {
-            return Ok(None);
-        }
-        std::thread::sleep(Duration::from_millis(2));
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let mut ended = [PollFd::new(&process, PollFlags::IN)];
+    let time = Timespec { tv_sec: 0, tv_nsec: i64::from(time.subsec_nanos()) };
+    match poll(&mut ended, Some(&time)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => child.try_wait(),
+        Err(error) => Err(error.into()),
     }
 }

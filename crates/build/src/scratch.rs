@@ -92,6 +92,9 @@ pub(crate) fn sweep(tmp: &Path, runner: &dyn Runner) {
     let Ok(entries) = fs::read_dir(tmp) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with('.') && !is_old(&entry) {
+            continue;
+        }
         let Ok(lock) = File::open(entry.path()) else { continue };
         let free = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
         if free && entry.path().exists() {
@@ -103,13 +106,17 @@ pub(crate) fn sweep(tmp: &Path, runner: &dyn Runner) {
 /// Removes files that a killed build was reading archives into. A young one may not be locked yet.
 pub(crate) fn sweep_spool(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
-        let old = matches!(age, Ok(Ok(age)) if age > Duration::from_secs(60));
         let Ok(file) = File::open(entry.path()) else { continue };
-        if old && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        if is_old(&entry) && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Whether its maker must have had the time to lock it.
+fn is_old(entry: &fs::DirEntry) -> bool {
+    let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
+    matches!(age, Ok(Ok(age)) if age > Duration::from_secs(60))
 }
 
 fn sweep_build(path: &Path, name: &str, runner: &dyn Runner) {
