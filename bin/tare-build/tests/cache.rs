@@ -208,3 +208,15 @@ COPY --from=one /runs /one
     let image = machine.built(dockerfile, &[]);
     assert_eq!(machine.cat(&image, "one"), "x\nx\n", "one run for each of the two builds");
 }
+
+/// Collecting garbage takes neither images nor what the cache holds.
+#[test]
+fn the_cache_survives_gc() {
+    let machine = app();
+    let first = machine.built(DOCKERFILE, &["-t", "app"]);
+    machine::assert_ok(&machine.command("tare-store").arg("gc").output().unwrap());
+    let said = machine.build(DOCKERFILE, &["-t", "app"]);
+    assert_eq!((said.out.trim(), said.cached()), (&*first, 6), "{}", said.err);
+    machine.file("app.py", "print(2)\n");
+    assert_eq!(machine.build(DOCKERFILE, &[]).code, Some(0));
+}

@@ -93,6 +93,8 @@ fn owners_and_modes() {
         ("--chown=7:8", (7, 8), 0o750),
         ("--chmod=4711", (0, 0), 0o4711),
         ("--chown=app --chmod=600", (1000, 1001), 0o600),
+        ("--chmod=u=rwX,go=rX", (0, 0), 0o755),
+        ("--link --chown=7", (7, 7), 0o750),
     ] {
         let image = machine.built(&format!("FROM busybox:base\nCOPY {flags} run.sh /x/\n"), &[]);
         let file = entry(&machine, &image, "x/run.sh");
@@ -232,4 +234,25 @@ fn a_context_may_be_a_tar_or_absent() {
     let said = from("printf 'FROM busybox:base\\nLABEL a=b\\n'");
     assert_eq!(machine.config(said.out.trim())["config"]["Labels"]["a"], "b");
     from("printf 'FROM busybox:base\\nCOPY a /b\\n'").refused(&["-:2", "empty"]);
+}
+
+/// With `--link` the layer is the same on any base: it is found again when the base changes, and links
+/// of the base are not followed.
+#[test]
+fn a_linked_copy_does_not_depend_on_what_is_below() {
+    let machine = context();
+    let dockerfile = |below: &str| {
+        format!("FROM busybox:base\nRUN echo {below} > /below\nCOPY --link a.txt /data/link/x\n")
+    };
+    let first = machine.built(&dockerfile("one"), &[]);
+    let said = machine.build(&dockerfile("two"), &[]);
+    assert_eq!(said.cached(), 2, "FROM and COPY: {}", said.err);
+    let paths = machine.paths(&first);
+    assert!(paths.contains(&"data/link/x".to_owned()), "{paths:?}");
+    assert_eq!(machine.layers(&first).last(), machine.layers(said.out.trim()).last());
+    let after = |number: &str| {
+        let said = machine.build(&(dockerfile(number) + "RUN cat /below > /after\n"), &[]);
+        machine.cat(said.out.trim(), "after")
+    };
+    assert_eq!((after("one"), after("two")), ("one\n".to_owned(), "two\n".to_owned()));
 }
