@@ -22,6 +22,7 @@ use crate::init::{self, program, settings};
 use crate::launch::write_pid_file;
 use crate::process_stat::ProcessStat;
 use crate::rootfs::{self, Root};
+use crate::seccomp::Filter;
 use crate::signals::SignalQueue;
 use crate::spec::{check_process, read_json};
 use crate::state::{Record, StateDir, Status};
@@ -95,7 +96,9 @@ pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32>
     check_terminal(&process, options)?;
     let target = open_target(&record)?;
     let cgroup = record.cgroup.below(&options.cgroups)?;
-    let (child, channel) = spawn(&record, &process, &target, &cgroup, options)?;
+    let filter = Filter::prepare(record.config.seccomp.as_ref(), dir.root())?;
+    let tenant = Tenant { record: &record, process: &process, target: &target, filter, options };
+    let (child, channel) = spawn(tenant, &cgroup)?;
     let mut running = Running { child, channel, master: None };
     let signals = if options.detach { None } else { Some(SignalQueue::open()?) };
     if let Err(error) = begin(&mut running, &record, options) {
@@ -110,6 +113,16 @@ pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32>
         Some(signals) => stay(&running.child, running.master.take(), &signals),
         None => Ok(0),
     }
+}
+
+/// All that the process needs, made ready by the runtime.
+struct Tenant<'a> {
+    record: &'a Record,
+    process: &'a Process,
+    /// The container's first process.
+    target: &'a OwnedFd,
+    filter: Option<Filter>,
+    options: &'a ExecOptions,
 }
 
 struct Running {
@@ -203,22 +216,16 @@ fn open_target(record: &Record) -> Result<OwnedFd> {
     }
 }
 
-fn spawn(
-    record: &Record,
-    process: &Process,
-    target: &OwnedFd,
-    cgroup: &Cgroup,
-    options: &ExecOptions,
-) -> Result<(Child, Channel)> {
+fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup) -> Result<(Child, Channel)> {
     let (ours, theirs) = sync::pair()?;
     let doors = cgroup.doors()?;
     let birth_place = cgroup.birth_place()?;
-    if !options.detach && !options.no_subreaper {
+    if !tenant.options.detach && !tenant.options.no_subreaper {
         rustix::process::set_child_subreaper(Pid::from_raw(1))
             .doing(|| "become a subreaper".into())?;
     }
-    if record.namespaces.iter().any(|name| name == "pid") {
-        join(target, libc::CLONE_NEWPID as u64)?;
+    if tenant.record.namespaces.iter().any(|name| name == "pid") {
+        join(tenant.target, libc::CLONE_NEWPID as u64)?;
     }
     // SAFETY: no thread is started in this program before the process runs.
     match unsafe { syscalls::clone3(0, birth_place.as_ref().map(AsFd::as_fd)) }
@@ -227,7 +234,7 @@ fn spawn(
         Cloned::Parent { pid, pidfd } => Ok((Child { pid, pidfd }, ours)),
         Cloned::Child => {
             drop(ours);
-            let Err(error) = set_up_and_execute(record, process, target, doors, options, &theirs);
+            let Err(error) = set_up_and_execute(&tenant, doors, &theirs);
             let _ = theirs.send(&Message::Failed(error.to_string()));
             syscalls::exit_now(1)
         }
@@ -241,13 +248,11 @@ fn join(target: &OwnedFd, flags: u64) -> Result<()> {
 }
 
 fn set_up_and_execute(
-    record: &Record,
-    process: &Process,
-    target: &OwnedFd,
+    tenant: &Tenant<'_>,
     doors: Vec<OwnedFd>,
-    options: &ExecOptions,
     channel: &Channel,
 ) -> Result<Infallible> {
+    let Tenant { record, process, target, filter, options } = tenant;
     let labels = Labels::open(process)?;
     init::set_oom_score(process)?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -276,11 +281,11 @@ fn set_up_and_execute(
     }
     settings::set_scheduling(process)?;
     labels.take()?;
-    let seccomp = record.config.seccomp.as_ref();
-    let program = program::prepare(process, seccomp, options.preserve_fds, 0, channel)?;
+    let filter = filter.as_ref();
+    let program = program::prepare(process, filter, options.preserve_fds, 0, channel)?;
     channel.send(&Message::Ready)?;
     channel.expect_proceed()?;
-    program::confine(process, seccomp, channel)?;
+    program::confine(process, filter, channel)?;
     Err(program.execute())
 }
 

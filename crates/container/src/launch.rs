@@ -20,6 +20,7 @@ use crate::id::ContainerId;
 use crate::init::{self, Plan, settings};
 use crate::namespaces::{self, Namespaces};
 use crate::process_stat::ProcessStat;
+use crate::seccomp::Filter;
 use crate::spec::Bundle;
 use crate::state::{Kept, Record, StateDir, Status};
 use crate::sync::{self, Channel, Message};
@@ -151,6 +152,7 @@ fn give_birth(
         namespaces: &namespaces,
         cgroup: &record.cgroup,
         doors: record.cgroup.doors()?,
+        filter: Filter::prepare(spec::linux(&bundle.spec)?.seccomp().as_ref(), dir.root())?,
         state: record.state(Status::Creating),
         start_listener: if starts_at_once { None } else { Some(listen(dir)?) },
         no_pivot: options.no_pivot,

@@ -134,9 +134,14 @@ impl StateDir {
         Self { path: root.join(id.as_str()), id: id.clone() }
     }
 
+    /// The directory of all containers' directories.
+    pub(crate) fn root(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
     /// Makes the directory: of several creations of one id exactly one succeeds.
     pub(crate) fn reserve(&self) -> Result<()> {
-        let root = self.path.parent().unwrap_or(Path::new("/"));
+        let root = self.root();
         let make = || fs::DirBuilder::new().mode(0o700).create(&self.path);
         let made = match make() {
             Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -187,6 +187,24 @@ pub(crate) fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> io::Result<()> {
     check(unsafe { libc::setns(pidfd.as_raw_fd(), flags) }.into())
 }
 
+/// seccomp(2) SET_MODE_FILTER with instructions of 8 bytes each; returns a descriptor when the flags ask
+/// for a listener.
+pub(crate) fn load_filter(instructions: &[u8], flags: u64) -> io::Result<i32> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(instructions.len() / 8)
+            .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?,
+        filter: instructions.as_ptr().cast_mut().cast(),
+    };
+    // SAFETY: the kernel only reads the instructions, whose length is given and which live across the
+    // call; it copies them bytewise, so their alignment does not matter.
+    match unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
+    } {
+        -1 => Err(io::Error::last_os_error()),
+        loaded => Ok(loaded as i32),
+    }
+}
+
 /// Whether a descriptor number is open.
 pub(crate) fn is_open(fd: RawFd) -> bool {
     // SAFETY: asks the kernel about a number.

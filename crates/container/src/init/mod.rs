@@ -24,6 +24,7 @@ use crate::hooks::{self, Point};
 use crate::init::label::Labels;
 use crate::namespaces::{self, Joined, Namespaces};
 use crate::rootfs::{self, Rootfs};
+use crate::seccomp::Filter;
 use crate::spec::Bundle;
 use crate::state::{State, Status};
 use crate::sync::{Channel, Message};
@@ -36,6 +37,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) cgroup: &'a Cgroup,
     /// Files to which a process writes `0` to enter a cgroup (v1).
     pub(crate) doors: Vec<OwnedFd>,
+    /// The container's system call filter.
+    pub(crate) filter: Option<Filter>,
     /// The container's state, for hooks; the process number is filled in here.
     pub(crate) state: State,
     /// Where `start` will connect; None for `run`, which starts at once.
@@ -189,8 +192,8 @@ fn finish(
     }
     settings::set_scheduling(process)?;
     labels.take()?;
-    let seccomp = spec::linux(spec)?.seccomp().as_ref();
-    let program = program::prepare(process, seccomp, plan.preserve_fds, plan.listen_fds, channel)?;
+    let filter = plan.filter.as_ref();
+    let program = program::prepare(process, filter, plan.preserve_fds, plan.listen_fds, channel)?;
     channel.send(&Message::Ready)?;
     channel.expect_proceed()?;
     let Some(listener) = plan.start_listener.take() else {
@@ -221,7 +224,7 @@ fn start(
     let spec = &plan.bundle.spec;
     let state = State { pid: own_pid(), status: Status::Created, ..plan.state.clone() };
     hooks::run(spec.hooks().as_ref(), Point::StartContainer, &state)?;
-    program::confine(process, spec::linux(spec)?.seccomp().as_ref(), channel)?;
+    program::confine(process, plan.filter.as_ref(), channel)?;
     Err(program.execute())
 }
 

@@ -6,11 +6,12 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxSeccomp, Process};
+use oci_spec::runtime::Process;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::error::{Doing, Error, Result};
+use crate::seccomp::Filter;
 use crate::sync::{Channel, Message};
 use crate::{identity, syscalls};
 
@@ -25,7 +26,7 @@ pub(crate) struct Program {
 /// program. What can fail does so here, before `create` reports success.
 pub(crate) fn prepare(
     process: &Process,
-    seccomp: Option<&LinuxSeccomp>,
+    filter: Option<&Filter>,
     preserve_fds: u32,
     listen_fds: u32,
     channel: &Channel,
@@ -39,7 +40,7 @@ pub(crate) fn prepare(
         identity::forbid_new_privileges()?;
     } else {
         // Without no-new-privileges a filter can be loaded only by who has CAP_SYS_ADMIN still.
-        load_seccomp(seccomp, channel)?;
+        load_filter(filter, channel)?;
     }
     identity::assume(process)?;
     enter_directory(process.cwd())?;
@@ -50,17 +51,13 @@ pub(crate) fn prepare(
 }
 
 /// With no-new-privileges the filter comes last, so that it need allow nothing of the runtime's.
-pub(crate) fn confine(
-    process: &Process,
-    seccomp: Option<&LinuxSeccomp>,
-    channel: &Channel,
-) -> Result<()> {
-    if process.no_new_privileges() == Some(true) { load_seccomp(seccomp, channel) } else { Ok(()) }
+pub(crate) fn confine(process: &Process, filter: Option<&Filter>, channel: &Channel) -> Result<()> {
+    if process.no_new_privileges() == Some(true) { load_filter(filter, channel) } else { Ok(()) }
 }
 
-fn load_seccomp(seccomp: Option<&LinuxSeccomp>, channel: &Channel) -> Result<()> {
-    let Some(seccomp) = seccomp else { return Ok(()) };
-    match crate::seccomp::load(seccomp)? {
+fn load_filter(filter: Option<&Filter>, channel: &Channel) -> Result<()> {
+    let Some(filter) = filter else { return Ok(()) };
+    match filter.load()? {
         Some(listener) => channel.send(&Message::SeccompListener(listener)),
         None => Ok(()),
     }
