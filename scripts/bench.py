@@ -14,6 +14,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -30,17 +31,16 @@ def sh(*words, **kw):
 
 
 def measure(words):
-    """Wall seconds and peak resident KiB of one command."""
-    start = time.perf_counter()
-    child = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    output = child.stdout.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    took = time.perf_counter() - start
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
-        sys.exit(f"bench: {' '.join(map(str, words))}: exit {child.returncode}\n{output.decode()[-4000:]}")
-    return took, usage.ru_maxrss
+    """Wall seconds and peak resident KiB of one command, the largest of its processes."""
+    with tempfile.NamedTemporaryFile("r") as memory:
+        # A small program starts the command: a child of this one would count this one's own memory.
+        command = ["/usr/bin/time", "--quiet", "--format=%M", f"--output={memory.name}", *map(str, words)]
+        start = time.perf_counter()
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        took = time.perf_counter() - start
+        if done.returncode:
+            sys.exit(f"bench: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout.decode()[-4000:]}")
+        return took, int(memory.read())
 
 
 class Peers:
