@@ -46,7 +46,7 @@ impl Bundle {
         let mut config: Value = serde_json::from_str(&text).expect("JSON");
         config["process"]["terminal"] = json!(false);
         config["process"]["args"] = json!(args);
-        config["linux"]["cgroupsPath"] = json!(format!("/tare-runtime-test/{id}"));
+        config["linux"]["cgroupsPath"] = json!(format!("/tare-runtime-test-{id}"));
         Self { directory, config, id }
     }
 
@@ -160,7 +160,7 @@ impl Bundle {
     pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for hierarchy in fs::read_dir("/sys/fs/cgroup").expect("list cgroups").flatten() {
-            let group = hierarchy.path().join("tare-runtime-test").join(&self.id);
+            let group = hierarchy.path().join(format!("tare-runtime-test-{}", self.id));
             found.extend(group.exists().then_some(group));
         }
         if let Ok(states) = fs::read_dir(self.state_root()) {
