@@ -18,6 +18,7 @@
 mod capture;
 mod driver;
 mod error;
+mod listed;
 mod mount;
 mod prepare;
 mod remove;
@@ -28,6 +29,7 @@ mod xattrs;
 pub use capture::{Lower, capture};
 pub use driver::{Driver, DriverError};
 pub use error::Error;
+pub use listed::{ListedMount, mount_listed, unmount_listed};
 pub use mount::{Mount, ReadWrite, mount};
 pub use prepare::{Base, LayerTar, Prepared, prepare, prepare_over};
 pub use remove::remove;

@@ -86,7 +86,7 @@ impl<'a> Context<'a> {
 }
 
 /// The name of an open file in procfs.
-pub(super) fn proc_path(file: impl AsFd) -> String {
+pub(crate) fn proc_path(file: impl AsFd) -> String {
     format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())
 }
 

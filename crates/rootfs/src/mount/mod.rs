@@ -29,6 +29,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount};
 
 use context::Context;
+pub(crate) use context::proc_path;
 use lower::Lower;
 use upper::Upper;
 
