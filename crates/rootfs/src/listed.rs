@@ -327,7 +327,7 @@ mod tests {
             options: options.to_vec(),
         };
         let root = Path::new(&root);
-        mount_listed(&[mount.clone()], root).unwrap();
+        mount_listed(std::slice::from_ref(&mount), root).unwrap();
         assert!(root.join("lowest").exists());
         let missing = ListedMount { source: "none".into(), filesystem: "no-such".into(), ..mount };
         assert!(mount_listed(&[missing], root).is_err());
