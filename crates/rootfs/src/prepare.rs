@@ -6,6 +6,10 @@
 //! <at>….partial         one that is being made, locked (flock) by its maker
 //! ```
 //!
+//! An index is sealed: its time of modification is as many seconds as it has bytes. Whatever cuts it short
+//! or writes to it breaks the seal, and the index is made again. So is one that was copied without its
+//! times, at the cost of milliseconds.
+//!
 //! A maker that dies leaves a partial, unlocked: the next maker of the same chain starts over in it.
 //! One that comes while another is at work waits, and finds it done.
 
@@ -15,6 +19,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{FlockOperation, flock, syncfs};
 use tree::Tree;
@@ -56,13 +61,22 @@ impl Prepared {
     /// The root file system at `at`, if `driver` has prepared it before. Costs one system call.
     pub fn find(driver: Driver, layers: &[LayerTar], at: &Path) -> Option<Self> {
         let path = place(driver, at);
-        let found = fs::symlink_metadata(&path).ok()?;
-        let fits = match driver {
-            Driver::Erofs => found.is_file(),
-            Driver::Directory => found.is_dir(),
-        };
-        fits.then(|| Self { driver, path, layers: layers.to_vec() })
+        is_there(driver, &path).then(|| Self { driver, path, layers: layers.to_vec() })
     }
+}
+
+fn is_there(driver: Driver, path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| match driver {
+        Driver::Erofs => {
+            found.is_file() && found.modified().is_ok_and(|at| at == seal(found.len()))
+        }
+        Driver::Directory => found.is_dir(),
+    })
+}
+
+/// The time of modification of an index of so many bytes.
+fn seal(size: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(size)
 }
 
 /// Makes what `driver` needs to mount the fold of `layers`: the index `<at>.erofs` or the directory
@@ -154,7 +168,7 @@ impl Partial {
                 other => other.map_err(Error::io("create", &partial))?,
             };
             flock(&file, FlockOperation::LockExclusive).map_err(Error::io("lock", &partial))?;
-            if fs::symlink_metadata(path).is_ok() {
+            if is_there(driver, path) {
                 // Only an unfinished one of this name may go, never the finished one under its new.
                 if is_at(&file, &partial) {
                     discard(driver, &partial);
@@ -173,7 +187,8 @@ impl Partial {
         let write = || {
             self.file.set_len(0)?;
             (&self.file).write_all(&index)?;
-            self.file.sync_data()
+            self.file.set_modified(seal(index.len() as u64))?;
+            self.file.sync_all()
         };
         write().map_err(Error::io("write", &self.path))
     }

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use image::Digest;
 use image::manifest::{self, Descriptor};
-use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW};
+use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use tree::LayerSink;
 
 use super::hash::{BUFFER, Hash};
 use crate::temp::{Temp, sync_parent};
-use crate::{Error, Lease, Store, lock};
+use crate::{Error, Lease, Store, layer, lock};
 
 /// The largest blob that is compared with one that is there, in bytes.
 const MAX_COMPARED: u64 = 1 << 20;
@@ -37,8 +37,7 @@ pub struct BlobWriter {
     position: u64,
     /// Whether a write failed, so that the file has a gap.
     failed: bool,
-    blobs: PathBuf,
-    gc_lock: PathBuf,
+    root: PathBuf,
     /// Keeps the blob from being collected until its store is dropped or the index names it.
     session: Arc<Lease>,
 }
@@ -56,8 +55,7 @@ impl Store {
             hash: Hash::new(),
             position: 0,
             failed: false,
-            blobs: self.root.join("blobs/sha256"),
-            gc_lock: self.tare("gc.lock"),
+            root: self.root.clone(),
             session,
         })
     }
@@ -96,7 +94,7 @@ impl BlobWriter {
 
     fn complete(mut self, check: impl FnOnce(&Blob) -> Result<(), Error>) -> Result<Blob, Error> {
         self.flush_buffer().map_err(Error::io("write", self.temp.path()))?;
-        let Self { temp, hash, position, failed, blobs, gc_lock, session, .. } = self;
+        let Self { temp, hash, position, failed, root, session, .. } = self;
         if failed {
             let lost = io::Error::other("an earlier write failed");
             return Err(Error::io("write", temp.path())(lost));
@@ -105,7 +103,7 @@ impl BlobWriter {
         temp.file().set_len(position).map_err(Error::io("write", temp.path()))?;
         let blob = Blob { digest: hash.finish(), size: position };
         check(&blob)?;
-        publish(temp, &blobs.join(blob.digest.hex()), &gc_lock, &blob)?;
+        publish(temp, &root, &blob)?;
         drop(session);
         Ok(blob)
     }
@@ -126,29 +124,32 @@ impl BlobWriter {
 }
 
 /// Names the file while gc stands still. A good blob of that name stays and costs no sync.
-fn publish(temp: Temp, path: &Path, gc_lock: &Path, blob: &Blob) -> Result<(), Error> {
-    let was_good = is_good(path, blob);
+fn publish(temp: Temp, root: &Path, blob: &Blob) -> Result<(), Error> {
+    let path = root.join("blobs/sha256").join(blob.digest.hex());
+    let toc = root.join("tare/layers").join(format!("{}.toc", blob.digest.hex()));
+    let was_good = is_good(&path, &toc, blob);
     if !was_good {
         // Before the lock: it may take long.
         temp.sync()?;
     }
-    let _names = lock::lock(gc_lock, FlockOperation::LockShared)?;
-    if was_good && is_good(path, blob) {
-        return touch(path);
+    let _names = lock::lock(&root.join("tare/gc.lock"), FlockOperation::LockShared)?;
+    if was_good && is_good(&path, &toc, blob) {
+        return touch(&path);
     }
     if was_good {
         temp.sync()?;
     }
-    temp.publish(path)?;
-    sync_parent(path)
+    temp.publish(&path)?;
+    sync_parent(&path)
 }
 
 /// Whether the blob is there already. A small one is read, so that a corrupt one is replaced; a large
-/// one is believed only where it was checked before: when a layer is linked to it.
-fn is_good(path: &Path, blob: &Blob) -> bool {
+/// one is believed only where it was checked before, when a layer was linked to it, and not changed
+/// since.
+fn is_good(path: &Path, toc: &Path, blob: &Blob) -> bool {
     match path.metadata() {
         Ok(old) if old.len() != blob.size => false,
-        Ok(old) if old.nlink() > 1 => true,
+        Ok(old) if old.nlink() > 1 && layer::is_as_checked(&old, toc) => true,
         Ok(old) if old.len() <= MAX_COMPARED => {
             std::fs::read(path).is_ok_and(|bytes| Digest::of(bytes) == blob.digest)
         }
@@ -156,10 +157,12 @@ fn is_good(path: &Path, blob: &Blob) -> bool {
     }
 }
 
-/// Makes a file young, so that gc sees that somebody wants it.
+/// Makes a file young, so that gc sees that somebody wants it: by its time of change, as another time of
+/// modification would say that it was written to.
 fn touch(path: &Path) -> Result<(), Error> {
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-    let times = Timestamps { last_access: now, last_modification: now };
+    let same = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps { last_access: now, last_modification: same };
     let file = File::open(path).map_err(Error::io("open", path))?;
     rustix::fs::futimens(&file, &times).map_err(Error::sys("touch", path))
 }

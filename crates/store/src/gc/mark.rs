@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use image::{ChainId, DiffId, Digest, ImageConfig};
+use image::{ChainId, DiffId, Digest, ImageConfig, media_type};
 use serde_json::Value;
 
 use super::GcOptions;
@@ -22,6 +22,7 @@ pub(super) fn mark(store: &Store, options: GcOptions) -> Result<Marked, Error> {
     let mut marker = Marker { store, marked: Marked::default(), queue: Vec::new() };
     for entry in store.read_index()?.entries {
         marker.queue.extend(index::digest(&entry));
+        marker.check_named(&entry)?;
     }
     for lease in store.living_leases(options.dry_run)? {
         marker.queue.extend(lease.holds);
@@ -47,6 +48,18 @@ impl Marker<'_> {
             if self.marked.digests.insert(digest) {
                 self.follow(&digest)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What the index names must be there: nobody knows which layers are those of an image whose
+    /// manifest is lost, and they may be all that is left of it.
+    fn check_named(&self, entry: &Value) -> Result<(), Error> {
+        let Some(descriptor) = index::descriptor(entry) else { return Ok(()) };
+        let media_type = descriptor.media_type().to_string();
+        let read = media_type::is_manifest(&media_type) || media_type::is_index(&media_type);
+        if read && index::digest(entry).is_some() {
+            self.store.read_blob(&descriptor)?;
         }
         Ok(())
     }

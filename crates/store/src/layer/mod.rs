@@ -1,13 +1,15 @@
 //! Layers at rest: uncompressed, beside their changeset, ready to be mounted or read.
 //!
 //! A layer's tar gets its name in `tare/layers` only after its blob's digest and its diff ID were
-//! checked, and after it was synced: what has a name there is trusted from then on.
+//! checked, and after it was synced: what has a name there is trusted from then on, as long as nobody
+//! writes to it. Its table of contents is the younger file; where it is not, the tar is checked again.
 
 mod decode;
 mod import;
 mod unpack;
+mod verify;
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -59,11 +61,11 @@ impl Layer {
 }
 
 impl Store {
-    /// A layer by its diff ID, if its tar is there: one system call.
+    /// A layer by its diff ID, if its tar is there, and as it was when it was checked: two system calls.
     pub fn layer_tar(&self, diff_id: &DiffId) -> Option<(PathBuf, u64)> {
         let path = self.layer_path(diff_id, "tar");
-        let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-        Some((path, metadata.len()))
+        let metadata = fs::metadata(&path).ok().filter(Metadata::is_file)?;
+        is_as_checked(&metadata, &self.layer_path(diff_id, "toc")).then_some((path, metadata.len()))
     }
 
     /// A layer that an image has. Where its tar is missing it is made: decompressed, checked against
@@ -73,19 +75,27 @@ impl Store {
     /// The blob is missing, corrupt, no layer, or not the one of that diff ID; the disk is full.
     /// Nothing is kept then.
     pub fn layer(&self, layer: &Descriptor, diff_id: &DiffId) -> Result<Layer, Error> {
-        if let Some(found) = self.complete_layer(diff_id)? {
+        if let Some(found) = self.checked_layer(diff_id) {
             return Ok(found);
         }
         check_type(layer)?;
-        let _session = self.session()?;
+        let _session = match self.session() {
+            Ok(session) => session,
+            // A store that may not be written shows what is in it, at the cost of a check.
+            Err(error) => return verify::verify(self, diff_id)?.ok_or(error),
+        };
         let path = self.tare("tmp").join(format!("{}.lock", diff_id.hex()));
         // Two processes that want the same layer do the work once. The lock is a courtesy: if its
         // file goes, both do it.
         let _lock = lock::lock(&path, FlockOperation::LockExclusive)?;
-        let made = match self.complete_layer(diff_id)? {
+        let made = match self.checked_layer(diff_id) {
+            Some(found) => Ok(Some(found)),
+            None => verify::verify(self, diff_id),
+        };
+        let made = made.and_then(|found| match found {
             Some(found) => Ok(found),
             None => unpack::unpack(self, layer, diff_id),
-        };
+        });
         let _ = fs::remove_file(&path);
         made
     }
@@ -110,15 +120,9 @@ impl Store {
         self.tare("layers").join(format!("{}.{extension}", diff_id.hex()))
     }
 
-    /// A layer whose tar is there; its table of contents is made again where it is missing.
-    fn complete_layer(&self, diff_id: &DiffId) -> Result<Option<Layer>, Error> {
-        let Some((tar, size)) = self.layer_tar(diff_id) else { return Ok(None) };
-        let layer = Layer { diff_id: *diff_id, tar, size };
-        if !self.layer_path(diff_id, "toc").exists() {
-            // On a store that may not be written the changeset is read from the tar each time.
-            let _ = self.write_toc(diff_id, &layer.read_tar()?);
-        }
-        Ok(Some(layer))
+    fn checked_layer(&self, diff_id: &DiffId) -> Option<Layer> {
+        let (tar, size) = self.layer_tar(diff_id)?;
+        Some(Layer { diff_id: *diff_id, tar, size })
     }
 
     fn write_toc(&self, diff_id: &DiffId, changeset: &Changeset) -> Result<(), Error> {
@@ -132,11 +136,13 @@ impl Store {
         diff_id: &DiffId,
         changeset: &Changeset,
     ) -> Result<Layer, Error> {
-        let tar = self.layer_path(diff_id, "tar");
-        if !self.layer_path(diff_id, "toc").exists() {
-            self.write_toc(diff_id, changeset)?;
+        if let Some(there) = self.checked_layer(diff_id) {
+            return Ok(there);
         }
+        let tar = self.layer_path(diff_id, "tar");
+        self.write_toc(diff_id, changeset)?;
         let _names = self.lock_names()?;
+        files::remove(&tar)?;
         match fs::hard_link(blob, &tar) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             // Blobs on another file system, a file system without links, or too many of them.
@@ -151,9 +157,19 @@ impl Store {
         let temp = self.temp()?;
         let mut source = File::open(blob).map_err(Error::io("open", blob))?;
         io::copy(&mut source, &mut temp.file()).map_err(Error::io("write", tar))?;
+        // As old as the blob: older than the table of contents.
+        let copied = source.metadata().and_then(|from| temp.file().set_modified(from.modified()?));
+        copied.map_err(Error::io("write", tar))?;
         temp.sync()?;
         temp.publish(tar)
     }
+}
+
+/// Whether nothing was written to a layer's tar since its table of contents was made, which is after it
+/// was checked.
+pub(crate) fn is_as_checked(tar: &Metadata, toc: &Path) -> bool {
+    let made = fs::metadata(toc).and_then(|toc| toc.modified());
+    made.is_ok_and(|made| tar.modified().is_ok_and(|written| written <= made))
 }
 
 fn cannot_link(error: &io::Error) -> bool {

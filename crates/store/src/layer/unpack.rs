@@ -20,7 +20,7 @@ pub(super) fn unpack(store: &Store, layer: &Descriptor, want: &DiffId) -> Result
     // The size is checked here, the digest below: the whole file is read whatever the decoder does.
     drop(store.open_blob(layer)?);
     let file = File::open(&path).map_err(Error::io("open", &path))?;
-    let mut input = Hashed { file, hasher: Sha256::new() };
+    let mut input = Hashed::new(file);
     let is_plain = media_type::compression(layer.media_type().as_ref()) == Some(Compression::None)
         && digest == *want.digest();
     let mut output = match is_plain {
@@ -62,14 +62,18 @@ fn checked(decoded: Decoded, layer: &Digest) -> Result<tree::Changeset, Error> {
 }
 
 /// The blob, hashed as it is read.
-struct Hashed {
+pub(super) struct Hashed {
     file: File,
     hasher: Sha256,
 }
 
 impl Hashed {
+    pub(super) fn new(file: File) -> Self {
+        Self { file, hasher: Sha256::new() }
+    }
+
     /// The digest of the whole file: what the decoder left unread is read here.
-    fn finish(mut self) -> io::Result<Digest> {
+    pub(super) fn finish(mut self) -> io::Result<Digest> {
         let mut rest = vec![0; 128 << 10];
         while self.read(&mut rest)? > 0 {}
         Ok(Digest::from_bytes(self.hasher.finalize().into()))
