@@ -5,7 +5,8 @@ use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use clap::Parser;
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, Command, Parser};
 use clap_complete::Shell;
 
 use crate::{Out, usage};
@@ -15,6 +16,9 @@ use crate::{Out, usage};
 /// A hidden first argument `--generate` prints what is made of the arguments' description, and ends
 /// the program: `--generate man` (the main page), `--generate man DIR` (a page for each command),
 /// `--generate bash`, `zsh`, `fish`, `elvish` or `powershell` (completions).
+///
+/// As with docker's programs an option that stands twice counts as it stands last, and a switch may
+/// have a value: `--rm=false`.
 ///
 /// # Errors
 /// Only from `--generate`.
@@ -33,7 +37,44 @@ pub fn try_parse<C: Parser>() -> anyhow::Result<Result<C, clap::Error>> {
         #[expect(clippy::exit, reason = "as clap does after --help")]
         std::process::exit(0);
     }
-    Ok(C::try_parse_from(arguments))
+    Ok(parse_from(&arguments))
+}
+
+fn parse_from<C: Parser>(arguments: &[OsString]) -> Result<C, clap::Error> {
+    let matches = as_docker(C::command()).try_get_matches_from(arguments);
+    let parsed = matches.and_then(|mut matches| C::from_arg_matches_mut(&mut matches));
+    parsed.map_err(|mistake| match mistake.kind() {
+        // The help of the command as it is described: there, switches look like switches.
+        ErrorKind::DisplayHelp => C::try_parse_from(arguments).err().unwrap_or(mistake),
+        _ => mistake.format(&mut C::command()),
+    })
+}
+
+fn as_docker(command: Command) -> Command {
+    command.args_override_self(true).mut_args(switch).mut_subcommands(as_docker)
+}
+
+/// A switch that takes a value after `=`.
+fn switch(argument: Arg) -> Arg {
+    match argument.get_action() {
+        ArgAction::SetTrue => argument
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_value("false")
+            .default_missing_value("true")
+            .value_parser(boolean),
+        _ => argument,
+    }
+}
+
+/// The words that docker's programs take for truth values (Go's `strconv.ParseBool`).
+fn boolean(word: &str) -> Result<bool, &'static str> {
+    match word {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("want true or false"),
+    }
 }
 
 fn generate(mut command: clap::Command, arguments: &[OsString]) -> anyhow::Result<()> {
@@ -69,4 +110,59 @@ fn write(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = Out::new();
     out.write_all(bytes)?;
     Ok(out.finish()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, Parser)]
+    struct Example {
+        /// A switch
+        #[arg(short, long)]
+        interactive: bool,
+        #[arg(short, long)]
+        tty: bool,
+        #[arg(long)]
+        rm: bool,
+        #[arg(short, long)]
+        memory: Option<String>,
+        #[arg(short, long)]
+        env: Vec<String>,
+        #[arg(trailing_var_arg = true)]
+        words: Vec<String>,
+    }
+
+    fn example(line: &str) -> Result<Example, clap::Error> {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        parse_from(&words)
+    }
+
+    #[test]
+    fn switches_take_values_as_dockers_do() {
+        for (line, want) in [
+            ("x -it", [true, true, false]),
+            ("x -i=true --tty=0 --rm=T", [true, false, true]),
+            ("x --rm --rm=false -ti", [true, true, false]),
+            ("x --rm --rm", [false, false, true]),
+            ("x word --rm=true -i", [false, false, false]),
+        ] {
+            let found = example(line).unwrap();
+            assert_eq!([found.interactive, found.tty, found.rm], want, "{line}");
+        }
+        assert!(example("x --rm=perhaps").is_err());
+        assert_eq!(example("x --rm false").unwrap().words, ["false"]);
+    }
+
+    #[test]
+    fn the_last_of_several_counts_and_lists_grow() {
+        let found = example("x -m 1 -e a --memory=2 -e b").unwrap();
+        assert_eq!((found.memory.as_deref(), found.env), (Some("2"), vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn the_help_shows_switches_as_switches() {
+        let help = example("x --help").unwrap_err().to_string();
+        assert!(help.contains("-i, --interactive  "), "{help}");
+    }
 }
