@@ -1,0 +1,191 @@
+//! A process's standard streams, as containerd names them: FIFOs, a log file, or nothing.
+//!
+//! Without a terminal the process gets the FIFOs themselves: nothing is copied, and output costs the
+//! shim nothing. The shim keeps an end of each open, so that a client which goes away (containerd
+//! restarts, `ctr` detaches) neither kills the process by SIGPIPE nor ends its input: output waits in the
+//! FIFO for the next reader, and input ends when containerd asks for it (`CloseIO`). When the process has
+//! ended the kept ends are closed, and the reader sees the end.
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow};
+use rustix::fs::{Gid, OFlags, Uid};
+
+use crate::runtime::Streams;
+use crate::wire::Refusal;
+
+/// So long a FIFO's reader may take to open it: without one, what a quick process writes is lost.
+const READER_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What containerd says of a process's streams: paths or URIs, empty for none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Paths {
+    pub(crate) stdin: String,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) terminal: bool,
+}
+
+/// The ends that the shim keeps open.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    stdin: Option<File>,
+    #[expect(dead_code, reason = "held, not used: the descriptors keep the FIFOs alive")]
+    outputs: Vec<File>,
+}
+
+impl Kept {
+    /// From now on the process's input can end.
+    pub(crate) fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+}
+
+/// One end for the process (or its terminal), one to be kept.
+struct Ends {
+    used: File,
+    kept: Option<File>,
+}
+
+/// Opens the streams of a process without a terminal.
+///
+/// # Errors
+/// A path that cannot be opened, a scheme that is not supported.
+pub(crate) fn open(paths: &Paths, owner: Option<(u32, u32)>) -> Result<(Streams, Kept), Refusal> {
+    let stdin = open_input(&paths.stdin, false, owner)?;
+    let stdout = open_output(&paths.stdout, false, owner)?;
+    let stderr = open_output(&paths.stderr, false, owner)?;
+    let kept = Kept {
+        stdin: stdin.kept,
+        outputs: [stdout.kept, stderr.kept].into_iter().flatten().collect(),
+    };
+    let streams = Streams {
+        stdin: Stdio::from(stdin.used),
+        stdout: Stdio::from(stdout.used),
+        stderr: Stdio::from(stderr.used),
+    };
+    Ok((streams, kept))
+}
+
+/// Opens what a terminal's input comes from and its output goes to, both non-blocking.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn open_for_terminal(paths: &Paths) -> Result<(Option<File>, File, Kept), Refusal> {
+    let stdin = match paths.stdin.is_empty() {
+        true => None,
+        false => Some(open_input(&paths.stdin, true, None)?),
+    };
+    let stdout = open_output(&paths.stdout, true, None)?;
+    let (input, kept) = stdin.map_or((None, None), |ends| (Some(ends.used), ends.kept));
+    Ok((input, stdout.used, Kept { stdin: kept, outputs: stdout.kept.into_iter().collect() }))
+}
+
+fn open_input(path: &str, nonblocking: bool, owner: Option<(u32, u32)>) -> Result<Ends, Refusal> {
+    if path.is_empty() {
+        return Ok(null()?);
+    }
+    let path = plain_path(path)?;
+    // With both directions open neither of the others waits.
+    let both = open_file(path, OFlags::RDWR | OFlags::NONBLOCK)?;
+    let used = open_file(path, OFlags::RDONLY | blocking(nonblocking))?;
+    let kept = open_file(path, OFlags::WRONLY | OFlags::NONBLOCK)?;
+    drop(both);
+    give(&used, owner)?;
+    Ok(Ends { used, kept: Some(kept) })
+}
+
+fn open_output(path: &str, nonblocking: bool, owner: Option<(u32, u32)>) -> Result<Ends, Refusal> {
+    if path.is_empty() {
+        return Ok(null()?);
+    }
+    if let Some(file) = path.strip_prefix("file://") {
+        return Ok(Ends { used: open_log(file)?, kept: None });
+    }
+    let path = plain_path(path)?;
+    if !is_fifo(path)? {
+        return Ok(Ends { used: open_file(path, OFlags::WRONLY | OFlags::APPEND)?, kept: None });
+    }
+    let first = await_reader(path)?;
+    let kept = open_file(path, OFlags::RDWR | OFlags::NONBLOCK)?;
+    let used = open_file(path, OFlags::WRONLY | blocking(nonblocking))?;
+    // Closed any sooner, the reader would see the end of the output here.
+    drop(first);
+    give(&used, owner)?;
+    Ok(Ends { used, kept: Some(kept) })
+}
+
+fn plain_path(path: &str) -> Result<&str, Refusal> {
+    match path.split_once("://") {
+        None => Ok(path),
+        Some(("fifo", path)) => Ok(path),
+        Some((scheme, _)) => Err(Refusal::unimplemented(&format!("logging to {scheme}://"))),
+    }
+}
+
+fn open_log(path: &str) -> anyhow::Result<File> {
+    // containerd may put a query behind the path; the path itself is absolute.
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let file = OpenOptions::new().create(true).append(true).mode(0o644).open(path);
+    file.with_context(|| format!("open the log {path}"))
+}
+
+fn is_fifo(path: &str) -> anyhow::Result<bool> {
+    let metadata = std::fs::metadata(path).with_context(|| format!("look at {path}"))?;
+    Ok(metadata.file_type().is_fifo())
+}
+
+/// Waits until somebody has opened the FIFO for reading, or opens it now. Whoever asked for the process
+/// did so before; this is for the moment in between. Without a reader it goes on: one may come later.
+fn await_reader(path: &str) -> anyhow::Result<Option<OwnedFd>> {
+    let deadline = Instant::now() + READER_PATIENCE;
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    loop {
+        match rustix::fs::open(path, flags, rustix::fs::Mode::empty()) {
+            Ok(writer) => return Ok(Some(writer)),
+            Err(rustix::io::Errno::NXIO) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(rustix::io::Errno::NXIO) => return Ok(None),
+            Err(error) => return Err(anyhow!(error).context(format!("open {path}"))),
+        }
+    }
+}
+
+fn blocking(nonblocking: bool) -> OFlags {
+    if nonblocking { OFlags::NONBLOCK } else { OFlags::empty() }
+}
+
+fn open_file(path: &str, flags: OFlags) -> anyhow::Result<File> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty());
+    Ok(File::from(file.with_context(|| format!("open {path}"))?))
+}
+
+fn null() -> anyhow::Result<Ends> {
+    Ok(Ends { used: open_file("/dev/null", OFlags::RDWR)?, kept: None })
+}
+
+/// Gives a FIFO to the user that a container's root is outside of it, who may open it again.
+fn give(fifo: impl AsFd, owner: Option<(u32, u32)>) -> anyhow::Result<()> {
+    let Some((uid, gid)) = owner else { return Ok(()) };
+    rustix::fs::fchown(fifo, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+        .context("give a FIFO to the container's user")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schemes_are_told_apart() {
+        assert_eq!(plain_path("/run/fifo/a").unwrap(), "/run/fifo/a");
+        assert_eq!(plain_path("fifo:///run/a").unwrap(), "/run/a");
+        let refusal = plain_path("binary:///bin/logger").unwrap_err();
+        assert!(refusal.message.contains("binary://"), "{}", refusal.message);
+    }
+}

@@ -1,0 +1,138 @@
+//! A container and its processes, as far as the shim knows them.
+
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use rustix::event::PollFlags;
+use serde_json::Value;
+
+use super::Caller;
+use crate::options::Options;
+use crate::reaper::Exit;
+use crate::runtime::Runtime;
+use crate::stdio::{Kept, Paths};
+use crate::terminal::Terminal;
+use crate::wire::Refusal;
+
+/// Where a process is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The runtime makes it.
+    Making,
+    /// It waits for `Start`.
+    Created,
+    /// The runtime starts it.
+    Starting,
+    Running,
+    Stopped,
+}
+
+/// A container.
+#[derive(Debug)]
+pub(crate) struct Container {
+    pub(crate) bundle: PathBuf,
+    pub(crate) runtime: Runtime,
+    pub(crate) options: Options,
+    /// Its processes end with the first one.
+    pub(crate) own_pids: bool,
+    pub(crate) paused: bool,
+    pub(crate) init: Process,
+    pub(crate) execs: BTreeMap<String, Process>,
+}
+
+/// A container's first process, or one of its execs.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) stage: Stage,
+    /// 0 before it is known.
+    pub(crate) pid: u32,
+    pub(crate) paths: Paths,
+    pub(crate) kept: Kept,
+    pub(crate) terminal: Option<Terminal>,
+    /// How it ended, once it has.
+    pub(crate) exit: Option<Exit>,
+    /// Who wants to know.
+    pub(crate) waiters: Vec<Caller>,
+    /// An exec's process as runtime-spec has it.
+    pub(crate) spec: Value,
+}
+
+impl Container {
+    pub(crate) fn process(&self, exec: &str) -> Result<&Process, Refusal> {
+        match exec.is_empty() {
+            true => Ok(&self.init),
+            false => self.execs.get(exec).ok_or_else(|| no_exec(exec)),
+        }
+    }
+
+    pub(crate) fn process_mut(&mut self, exec: &str) -> Result<&mut Process, Refusal> {
+        match exec.is_empty() {
+            true => Ok(&mut self.init),
+            false => self.execs.get_mut(exec).ok_or_else(|| no_exec(exec)),
+        }
+    }
+
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Process> {
+        std::iter::once(&self.init).chain(self.execs.values())
+    }
+
+    pub(crate) fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {
+        std::iter::once(&mut self.init).chain(self.execs.values_mut())
+    }
+
+    /// Its processes with their names: empty for the first.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&str, &Process)> {
+        let execs = self.execs.iter().map(|(name, process)| (name.as_str(), process));
+        std::iter::once(("", &self.init)).chain(execs)
+    }
+}
+
+fn no_exec(exec: &str) -> Refusal {
+    Refusal::not_found(format!("process {exec:?} does not exist"))
+}
+
+impl Process {
+    pub(crate) fn new(stage: Stage, paths: Paths) -> Self {
+        Self {
+            stage,
+            pid: 0,
+            paths,
+            kept: Kept::default(),
+            terminal: None,
+            exit: None,
+            waiters: Vec::new(),
+            spec: Value::Null,
+        }
+    }
+
+    /// Goes from one stage to another.
+    ///
+    /// # Errors
+    /// It is in neither.
+    pub(crate) fn advance(&mut self, from: Stage, to: Stage) -> Result<(), Refusal> {
+        if self.stage != from {
+            let message = format!("the process is {:?}, not {from:?}", self.stage);
+            return Err(Refusal::state(message.to_lowercase()));
+        }
+        self.stage = to;
+        Ok(())
+    }
+
+    /// Carries what its terminal says, and lets go of what is needed no more: a reader sees the end of
+    /// the output when the process has ended and all of it has been passed on.
+    pub(crate) fn turn(&mut self) {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.turn();
+        }
+        let all_said = self.terminal.as_ref().is_none_or(Terminal::is_done);
+        if self.stage == Stage::Stopped && all_said {
+            self.terminal = None;
+            self.kept = Kept::default();
+        }
+    }
+
+    pub(crate) fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        self.terminal.iter().flat_map(Terminal::interest)
+    }
+}

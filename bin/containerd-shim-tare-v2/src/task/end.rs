@@ -1,0 +1,134 @@
+//! The end of processes: `Kill`, `Wait`, and what is done when one has ended.
+
+use containerd_shim_protos::api::{KillRequest, WaitRequest, WaitResponse};
+use containerd_shim_protos::events::task::TaskExit;
+use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::container::Stage;
+use super::{Answer, Answered, Caller, Tasks};
+use crate::reaper::Exit;
+use crate::wire::{self, Refusal};
+
+impl Tasks {
+    pub(super) fn wait(&mut self, request: &WaitRequest, caller: Caller) -> Answered {
+        let process = self.process_mut(&request.id, &request.exec_id)?;
+        match process.exit {
+            Some(exit) => Ok(Answer::Now(waited(exit))),
+            None => {
+                process.waiters.push(caller);
+                Ok(Answer::Later)
+            }
+        }
+    }
+
+    pub(super) fn kill(&mut self, request: &KillRequest, caller: Caller) -> Answered {
+        let process = self.process(&request.id, &request.exec_id)?;
+        match process.stage {
+            Stage::Making => return Err(Refusal::state("the container is being made")),
+            Stage::Stopped if !request.all => return Err(finished()),
+            _ => {}
+        }
+        if !request.exec_id.is_empty() {
+            signal(process.pid, request.signal)?;
+            return Ok(Answer::empty());
+        }
+        let mut arguments = vec!["kill".into()];
+        arguments.extend(request.all.then(|| "--all".into()));
+        arguments.extend([request.id.clone().into(), request.signal.to_string().into()]);
+        let started = self.container(&request.id)?.runtime.start(&arguments, None)?;
+        let id = request.id.clone();
+        self.when_ended(started, Some(caller), move |tasks, outcome| {
+            let gone = tasks.process(&id, "").is_ok_and(|it| it.stage == Stage::Stopped);
+            match outcome {
+                Err(_) if gone => Err(finished()),
+                outcome => {
+                    outcome?;
+                    Ok(Vec::new())
+                }
+            }
+        });
+        Ok(Answer::Later)
+    }
+
+    /// A process has ended, and perhaps is one that is known: then it is told, once it has begun.
+    pub(super) fn claim(&mut self, pid: u32) {
+        let Some(&exit) = self.unclaimed.get(&pid) else { return };
+        let begun = |stage| matches!(stage, Stage::Created | Stage::Running);
+        let found = self.containers.iter().find_map(|(id, container)| {
+            let (exec, _) = container.named().find(|(_, it)| it.pid == pid && begun(it.stage))?;
+            Some((id.clone(), exec.to_owned()))
+        });
+        if let Some((id, exec)) = found {
+            self.unclaimed.remove(&pid);
+            self.ended(&id, &exec, exit);
+        }
+    }
+
+    fn ended(&mut self, id: &str, exec: &str, exit: Exit) {
+        let Ok(process) = self.process_mut(id, exec) else { return };
+        process.stage = Stage::Stopped;
+        process.exit = Some(exit);
+        let mut event = TaskExit::new();
+        event.container_id = id.to_owned();
+        event.id = if exec.is_empty() { id.to_owned() } else { exec.to_owned() };
+        event.pid = process.pid;
+        event.exit_status = exit.status;
+        event.exited_at = Some(Timestamp::from(exit.at)).into();
+        self.events.publish("/tasks/exit", &event);
+        if exec.is_empty() {
+            self.end_others(id);
+        }
+        self.answer_waiters(id, exec, exit);
+    }
+
+    /// Without a pid namespace of its own, what a container has started outlives its first process.
+    fn end_others(&mut self, id: &str) {
+        let Ok(container) = self.container(id) else { return };
+        if container.own_pids {
+            return;
+        }
+        let kill = ["kill".into(), "--all".into(), id.into(), "KILL".into()];
+        match container.runtime.start(&kill, None) {
+            // It fails where nobody is left.
+            Ok(started) => self.when_ended(started, None, |_, _| Ok(Vec::new())),
+            Err(error) => crate::log::error(&format!("{error:#}")),
+        }
+    }
+
+    pub(super) fn answer_waiters(&mut self, id: &str, exec: &str, exit: Exit) {
+        let Ok(process) = self.process_mut(id, exec) else { return };
+        let waiters = std::mem::take(&mut process.waiters);
+        self.answers.extend(waiters.into_iter().map(|caller| (caller, Ok(waited(exit)))));
+    }
+}
+
+pub(super) fn waited(exit: Exit) -> Vec<u8> {
+    let mut response = WaitResponse::new();
+    response.exit_status = exit.status;
+    response.exited_at = Some(Timestamp::from(exit.at)).into();
+    wire::encode(&response)
+}
+
+/// In the words by which containerd and docker know it.
+fn finished() -> Refusal {
+    Refusal::not_found("process already finished")
+}
+
+/// Signals a process of ours. It has not been reaped, so nobody else has its number.
+fn signal(pid: u32, number: u32) -> Result<(), Refusal> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let Some(pid) = pid else { return Err(Refusal::state("the process has not been started")) };
+    let signal = i32::try_from(number).ok().and_then(Signal::from_named_raw);
+    let Some(signal) = signal else {
+        return Err(Refusal::invalid(format!("{number} is no signal")));
+    };
+    match kill_process(pid, signal) {
+        Ok(()) => Ok(()),
+        Err(Errno::SRCH) => Err(finished()),
+        Err(error) => {
+            Err(Refusal::failed(format!("signal process {}: {error}", pid.as_raw_nonzero())))
+        }
+    }
+}
