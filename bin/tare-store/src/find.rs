@@ -21,7 +21,7 @@ pub(crate) fn image(
 ) -> anyhow::Result<(String, Image)> {
     let (found, descriptor) = descriptor(store, name)?;
     let image = match platform {
-        Some(platform) => store.image(&descriptor, platform),
+        Some(platform) => store.image_for(&descriptor, platform),
         None => any_platform(store, &descriptor),
     };
     Ok((found, image.with_context(|| format!("cannot read the image {name}"))?))
@@ -35,6 +35,15 @@ pub(crate) fn any_platform(store: &Store, descriptor: &Descriptor) -> Result<Ima
             None => Err(error),
         }
     })
+}
+
+/// A name to give to an image. With a digest it would be a claim that need not be true.
+pub(crate) fn new_name(word: &str) -> Result<Reference, String> {
+    let name: Reference = word.parse().map_err(|error: image::ReferenceError| error.to_string())?;
+    match name.digest() {
+        Some(_) => Err("a name that is given cannot have a digest".to_owned()),
+        None => Ok(name),
+    }
 }
 
 /// The short form of a name, as users write it.

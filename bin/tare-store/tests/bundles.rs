@@ -94,7 +94,7 @@ fn errors_leave_nothing_behind() {
     let name = dir.to_str().unwrap();
     for (arguments, cause) in [
         (&["bundle", "boxx", name][..], "no such image: boxx\n  hint: did you mean box?\n"),
-        (&["bundle", "-m", "1m", "box", name], "a memory limit of 1MiB is too small"),
+        (&["bundle", "-m", "1m", "box", name], "a memory limit of 1048576 bytes is too small"),
         (&["bundle", "-u", "nobody", "box", name], "unable to find user nobody"),
     ] {
         let run = world.run(arguments);

@@ -97,7 +97,12 @@ fn bad_input_is_one_error_and_leaves_nothing() {
     let short = world.path("short");
     fs::write(&short, &fs::read(tar).unwrap()[..100_000]).unwrap();
     let gone = world.path("gone");
-    for file in [&garbage, &short, &gone, &world.path("image")] {
+    // Cut between two files: the end marker is all that is missing.
+    let marked = world.path("marked");
+    fs::write(&marked, &fs::read(tar).unwrap()[..1024]).unwrap();
+    let empty = world.path("empty");
+    fs::write(&empty, "").unwrap();
+    for file in [&garbage, &short, &marked, &empty, &gone, &world.path("image")] {
         let import = world.run(&["import", "-q", file.to_str().unwrap(), "x"]);
         let start = format!(
             "tare-store: error: cannot import {} as x:latest\n  caused by: ",
@@ -110,7 +115,11 @@ fn bad_input_is_one_error_and_leaves_nothing() {
         change.code == 1 && change.err.contains("RUN changes more than the configuration"),
         "{change:?}"
     );
-    assert_eq!(world.run(&["import", "-q", tar, "Not A Name"]).code, 2);
+    let claim = format!("x@sha256:{}", "0".repeat(64));
+    for name in ["Not A Name", &claim] {
+        assert_eq!(world.run(&["import", "-q", tar, name]).code, 2);
+        assert_eq!(world.run(&["tag", "box", name]).code, 2);
+    }
     assert_eq!(world.blobs(), 0);
     assert_eq!(world.json(&["ls", "--json"]), serde_json::json!([]));
     assert_eq!(fs::read_dir(world.path("store/tare/tmp")).map_or(0, Iterator::count), 0);

@@ -161,7 +161,7 @@ fn limits_are_those_of_the_cgroup() {
 fn a_memory_limit_below_6_mib_is_refused_with_the_reason() {
     let world = World::new();
     let run = world.run("run --rm -m 5m box true");
-    let err = "tare: error: cannot run box\n  caused by: a memory limit of 5MiB is too small: at least 6MiB are needed, as the runtime itself starts within the limit\n";
+    let err = "tare: error: cannot run box\n  caused by: a memory limit of 5242880 bytes is too small: at least 6MiB are needed, as the runtime itself starts within the limit\n";
     assert_eq!(run, Said { code: 125, out: String::new(), err: err.into() });
     world.assert_clean();
 }

@@ -16,6 +16,7 @@ use crate::layers::prepare_rootfs;
 use crate::record::{NAME, Record, partial, write_json};
 use crate::release::take_away;
 use crate::users::read_users;
+use crate::volumes;
 
 /// How a bundle is made.
 #[derive(Clone, Debug, Default)]
@@ -122,6 +123,9 @@ impl Draft {
         let mut run = options.run.clone();
         run.rootfs = "rootfs".into();
         run.read_only |= options.read_only_rootfs;
+        if !options.read_only_rootfs {
+            volumes::add(&self.dir.join("rootfs"), &image.config.config.volumes, &mut run)?;
+        }
         let spec = image::runtime_spec(&image.config, &run, &users)?;
         write_json(&self.dir.join("config.json"), &spec)?;
         if let Some(record) = &mut self.record {

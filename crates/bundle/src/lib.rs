@@ -22,6 +22,7 @@ mod layers;
 mod record;
 mod release;
 mod users;
+mod volumes;
 
 pub use create::{Bundle, BundleOptions, create};
 pub use error::Error;

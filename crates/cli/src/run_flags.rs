@@ -23,8 +23,9 @@ pub struct RunFlags {
     /// Read variables from a file, one per line
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
-    /// Show a host's directory or file in the container; a missing directory is made
-    #[arg(short, long, value_name = "HOST:CONTAINER[:ro]")]
+    /// Show a host's directory or file in the container, where a missing directory is made; a container's
+    /// directory alone is writable and goes with it
+    #[arg(short, long, value_name = "[HOST:]CONTAINER[:ro]")]
     volume: Vec<String>,
     /// Mount a file system in memory, such as /run:size=64m
     #[arg(long, value_name = "DIR[:OPTIONS]", value_parser = parse::tmpfs)]
@@ -145,8 +146,10 @@ impl RunFlags {
     /// # Errors
     /// For options that mean nothing, do not fit each other, or name files that cannot be read.
     pub fn options(&self, args: &[String]) -> anyhow::Result<RunOptions> {
+        let (anonymous, named): (Vec<_>, Vec<_>) =
+            self.volume.iter().partition(|word| word.starts_with('/') && !word.contains(':'));
         let mut mounts = self.tmpfs.clone();
-        for volume in &self.volume {
+        for volume in named {
             mounts.push(bind(volume)?);
         }
         let (no_new_privileges, seccomp) = self.privileges.security()?;
@@ -168,6 +171,7 @@ impl RunFlags {
             cap_drop: self.privileges.cap_drop.clone(),
             network: self.privileges.network.clone(),
             mounts,
+            volumes: anonymous.into_iter().map(PathBuf::from).collect(),
             devices: self.privileges.devices()?,
             resources: self.limits.resources()?,
             shm_size: self.limits.shm_size.unwrap_or(RunOptions::default().shm_size),
@@ -202,18 +206,17 @@ impl Limits {
     fn resources(&self) -> anyhow::Result<Resources> {
         if let Some(memory) = self.memory.filter(|memory| (1..LEAST_MEMORY).contains(memory)) {
             bail!(
-                "a memory limit of {} is too small: at least 6MiB are needed, as the runtime itself starts within the limit",
-                crate::bytes_iec(memory)
+                "a memory limit of {memory} bytes is too small: at least 6MiB are needed, as the runtime itself starts within the limit"
             );
         }
         Ok(Resources {
             memory: self.memory.filter(|&memory| memory > 0),
             memory_swap: self.memory_swap,
             memory_reservation: self.memory_reservation,
-            nano_cpus: self.cpus,
+            nano_cpus: self.cpus.filter(|&cpus| cpus > 0),
             cpu_shares: self.cpu_shares,
-            cpuset_cpus: self.cpuset_cpus.clone(),
-            cpuset_mems: self.cpuset_mems.clone(),
+            cpuset_cpus: given(self.cpuset_cpus.as_ref()),
+            cpuset_mems: given(self.cpuset_mems.as_ref()),
             pids_limit: self.pids_limit,
             no_swap_accounting: no_swap_accounting(),
             ..Resources::default()
@@ -257,6 +260,11 @@ impl Privileges {
         };
         self.sysctl.iter().map(pair).collect()
     }
+}
+
+/// A list that names something; an empty one is none, as for docker.
+fn given(list: Option<&String>) -> Option<String> {
+    list.filter(|list| !list.is_empty()).cloned()
 }
 
 fn network(word: &str) -> Result<Network, String> {

@@ -172,6 +172,7 @@ fn user_and_directory() {
     };
     assert_eq!(cwd(None).unwrap(), "/srv");
     assert_eq!(cwd(Some("/tmp")).unwrap(), "/tmp");
+    assert_eq!(cwd(Some("/a//./b/../c/")).unwrap(), "/a/c");
     assert_eq!(cwd(Some("tmp")), Err(Error::WorkingDir("tmp".into())));
 }
 

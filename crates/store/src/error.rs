@@ -141,6 +141,16 @@ pub enum Error {
         #[source]
         source: tree::ReadError,
     },
+    /// A tar to import has no bytes at all.
+    #[error("the tar is empty: nothing came from where it was made")]
+    Empty,
+    /// A tar to import makes no root file system.
+    #[error("the tar makes no root file system")]
+    Alone {
+        /// Why.
+        #[source]
+        source: tree::FoldError,
+    },
     /// Something is larger than it may be.
     #[error("{what} is too large: over {max} bytes")]
     TooLarge {

@@ -66,6 +66,23 @@ impl Store {
         Ok(Image { manifest_descriptor: descriptor, manifest, config, config_digest })
     }
 
+    /// As [`Store::image`], for a user who names the platform: an image of another is refused.
+    ///
+    /// # Errors
+    /// As [`Store::image`].
+    pub fn image_for(&self, descriptor: &Descriptor, platform: &Platform) -> Result<Image, Error> {
+        let image = self.image(descriptor, platform)?;
+        let offered = image.config.platform();
+        match platform.preference(&offered) {
+            Some(_) => Ok(image),
+            None => Err(Error::NoPlatform {
+                digest: image.digest()?,
+                wanted: platform.to_string(),
+                available: vec![offered.to_string()],
+            }),
+        }
+    }
+
     /// The platforms that an image is there for: one for a manifest, several for an index.
     ///
     /// # Errors

@@ -245,24 +245,6 @@ fn a_damaged_table_of_contents_is_made_again() {
 }
 
 #[test]
-fn imports_recognize_the_compression() {
-    let tar = tar_of(&[("a", b"b")]);
-    for bytes in [tar.clone(), gzip(&tar), zstd(&tar)] {
-        let fixture = Fixture::new();
-        let (blob, diff_id, changeset) = fixture.store.import_layer(&bytes[..]).unwrap();
-        assert_eq!(blob.media_type().to_string(), media_type::LAYER);
-        assert_eq!((*diff_id.digest(), changeset.len()), (Digest::of(&tar), 1));
-        assert!(std::fs::read(fixture.store.layer_tar(&diff_id).unwrap().0).unwrap() == tar);
-    }
-    let fixture = Fixture::new();
-    let error = fixture.store.import_layer(&b"\xfd7zXZ\0rest"[..]).unwrap_err();
-    assert!(matches!(error, Error::Compression("xz")), "{error}");
-    let error = fixture.store.import_layer(&tar[..512]).unwrap_err();
-    assert!(matches!(error, Error::Tar { .. }), "{error}");
-    assert_eq!(fixture.names("blobs/sha256"), Vec::<String>::new());
-}
-
-#[test]
 fn cache_records_come_back_whole_or_not_at_all() {
     let fixture = Fixture::new();
     assert_eq!(fixture.store.cache_get("key").unwrap(), None);
@@ -410,6 +392,12 @@ fn an_index_gives_the_image_of_the_platform() {
         matches!(&error, Error::NoPlatform { available, .. } if available.len() == 2),
         "{error}"
     );
+    // A manifest is for its own platform, which matters to whoever names one.
+    let (manifest, other) = (&amd64, "linux/arm64".parse().unwrap());
+    fixture.store.image(manifest, &other).unwrap();
+    fixture.store.image_for(manifest, &"linux/amd64".parse().unwrap()).unwrap();
+    let error = fixture.store.image_for(manifest, &other).unwrap_err();
+    assert!(matches!(&error, Error::NoPlatform { .. }), "{error}");
 }
 
 #[test]

@@ -39,6 +39,19 @@ impl Changeset {
     /// The tar is cut off or malformed, or an entry has what no layer may have: a name that leads out
     /// of the root, an unknown type, absurd sizes. The error says which entry, and where it begins.
     pub fn read_tar<R: Read>(reader: R) -> Result<Self, ReadError> {
+        Self::read(reader, false)
+    }
+
+    /// As [`Changeset::read_tar`], for a tar without a digest: the end marker must be there, as
+    /// nothing else tells a whole archive from one whose writer died between two files.
+    ///
+    /// # Errors
+    /// As [`Changeset::read_tar`], and where there is no end marker.
+    pub fn read_whole_tar<R: Read>(reader: R) -> Result<Self, ReadError> {
+        Self::read(reader, true)
+    }
+
+    fn read<R: Read>(reader: R, needs_marker: bool) -> Result<Self, ReadError> {
         let mut layer = LayerReader {
             blocks: Blocks::new(reader),
             changeset: Self::default(),
@@ -47,7 +60,11 @@ impl Changeset {
             start: 0,
             metadata_size: 0,
         };
-        match layer.run() {
+        let mut read = layer.run();
+        if read.is_ok() && needs_marker && !layer.blocks.is_marked() {
+            read = Err(ReadCause::Unmarked);
+        }
+        match read {
             Ok(()) => Ok(layer.changeset),
             Err(cause) => Err(ReadError { entry: layer.name, offset: layer.start, cause }),
         }
@@ -81,8 +98,9 @@ impl<R: Read> LayerReader<R> {
             self.name.clear();
             let Some(block) = self.blocks.header()? else { break };
             let header = Header::from_byte_slice(&block);
-            self.name = String::from_utf8_lossy(&header::path(header)).into_owned();
+            // What has a wrong checksum has no name either.
             header::verify(header)?;
+            self.name = String::from_utf8_lossy(&header::path(header)).into_owned();
             self.member(header)?;
         }
         if !self.pending.is_empty() {

@@ -245,6 +245,11 @@ fn cut_off() {
         let changeset = Changeset::read_tar(&whole[..length]).expect("all content is there");
         assert_eq!(changeset.content_size(), 700, "cut at {length}");
     }
+    for (length, is_whole) in [(512, true), (1024, false), (1024 + padding, false)] {
+        let cut = &whole[..whole.len() - length];
+        assert_eq!(Changeset::read_whole_tar(cut).is_ok(), is_whole, "{length} bytes missing");
+    }
+    assert!(Changeset::read_whole_tar(&b""[..]).is_err());
     let in_end_mark = [1, 511, 513, 1023].map(|length| whole.len() - length);
     for length in (1..complete).chain(in_end_mark) {
         let result = Changeset::read_tar(&whole[..length]);

@@ -48,8 +48,10 @@ fn make(arguments: &Arguments, store: &Store) -> anyhow::Result<()> {
             .hint("try it with sudo");
     }
     let (_, descriptor) = find::descriptor(store, &arguments.image)?;
-    let platform = arguments.platform.clone().unwrap_or_else(Platform::host);
-    let image = store.image(&descriptor, &platform)?;
+    let image = match &arguments.platform {
+        Some(platform) => store.image_for(&descriptor, platform)?,
+        None => store.image(&descriptor, &Platform::host())?,
+    };
     let mut run = arguments.flags.options(&arguments.command)?;
     if arguments.init {
         run.init = Some(cli::sibling("tare")?);

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use image::{DateTime, History, ImageConfig, Platform, Reference, manifest, media_type};
 use store::Store;
 
-use crate::{change, source::Source};
+use crate::{change, find, source::Source};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -30,6 +30,7 @@ pub(crate) struct Arguments {
     /// A tar, plain or compressed by gzip or zstd; - is standard input
     source: PathBuf,
     /// Name of the image
+    #[arg(value_parser = find::new_name)]
     name: Reference,
 }
 
@@ -48,7 +49,7 @@ fn import(arguments: &Arguments, store: &Store) -> anyhow::Result<String> {
     let source = Source::open(&arguments.source, interrupt.clone())?;
     let mode = if arguments.quiet { cli::ProgressMode::Quiet } else { cli::ProgressMode::Auto };
     let bar = cli::Progress::new(mode).bytes("importing", source.size());
-    let (layer, diff_id, changeset) = store.import_layer(bar.reader(source))?;
+    let (layer, diff_id, changeset) = store.import_root(bar.reader(source))?;
     config.rootfs.diff_ids.push(diff_id);
     let config = store.put_json(media_type::CONFIG, &config)?;
     let size = layer.size();

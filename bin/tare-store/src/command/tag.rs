@@ -12,6 +12,7 @@ pub(crate) struct Arguments {
     /// Image, by name or id
     source: String,
     /// The further name; an image that has it loses it
+    #[arg(value_parser = find::new_name)]
     name: Reference,
 }
 

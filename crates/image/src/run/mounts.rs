@@ -53,17 +53,22 @@ fn own_mounts(options: &RunOptions) -> Result<Vec<Mount>, Error> {
 
 /// The destination without `.`, `..` and doubled slashes.
 fn clean(destination: &Path) -> Result<PathBuf, Error> {
-    let invalid = || Error::MountDestination(destination.display().to_string());
+    let clean = lexical(destination);
+    let valid = destination.is_absolute() && clean != Path::new("/");
+    valid.then_some(clean).ok_or_else(|| Error::MountDestination(destination.display().to_string()))
+}
+
+/// The path from the root on without `.`, `..` and doubled slashes.
+pub(super) fn lexical(path: &Path) -> PathBuf {
     let mut clean = PathBuf::from("/");
-    for component in destination.components() {
+    for component in path.components() {
         match component {
             Component::Normal(name) => clean.push(name),
             Component::ParentDir => drop(clean.pop()),
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
-    let valid = destination.is_absolute() && clean != Path::new("/");
-    valid.then_some(clean).ok_or_else(invalid)
+    clean
 }
 
 fn check_source(mount: &Mount) -> Result<(), Error> {

@@ -41,6 +41,9 @@ pub struct RunOptions {
     pub network: Network,
     /// Further mounts; one at a default destination takes its place.
     pub mounts: Vec<Mount>,
+    /// Directories that are to be there and writable, besides the image's volumes; absolute in the
+    /// container. Whoever makes the root file system makes them.
+    pub volumes: Vec<PathBuf>,
     /// Device nodes to make and allow. The caller lists the host's for `privileged`.
     pub devices: Vec<Device>,
     /// cgroup limits.
@@ -96,6 +99,7 @@ impl Default for RunOptions {
             host_capabilities: None,
             network: Network::default(),
             mounts: Vec::new(),
+            volumes: Vec::new(),
             devices: Vec::new(),
             resources: Resources::default(),
             shm_size: 64 << 20,

@@ -56,13 +56,13 @@ pub fn size_or_unlimited(word: &str) -> Result<i64, ParseError> {
     }
 }
 
-/// A number of CPUs, in billionths: `1.5` is 1,500,000,000.
+/// A number of CPUs, in billionths: `1.5` is 1,500,000,000. 0 is no limit, as for docker.
 ///
 /// # Errors
-/// What is no decimal number above zero.
+/// What is no decimal number.
 pub fn cpus(word: &str) -> Result<u64, ParseError> {
-    let valid = scaled(word, 1_000_000_000).filter(|&nano| nano > 0);
-    valid.ok_or_else(|| error("number of CPUs", word, "a decimal number such as 1.5"))
+    scaled(word, 1_000_000_000)
+        .ok_or_else(|| error("number of CPUs", word, "a decimal number such as 1.5"))
 }
 
 /// `number × scale` without the rounding of binary fractions; digits beyond the scale fall away.
@@ -127,7 +127,8 @@ pub fn ulimit(word: &str) -> Result<Ulimit, ParseError> {
 /// Not two or three parts, or an option that docker does not know. Relative sources are refused:
 /// docker has named volumes for them, and there are none here.
 pub fn volume(word: &str) -> Result<Mount, ParseError> {
-    let invalid = || error("volume", word, "SOURCE:DESTINATION[:ro], both absolute paths");
+    const WANT: &str = "HOST:CONTAINER[:ro], absolute paths or one that begins with ./; there are no named volumes";
+    let invalid = || error("volume", word, WANT);
     let parts: Vec<&str> = word.split(':').collect();
     let (source, destination, options) = match parts[..] {
         [source, destination] => (source, destination, ""),
@@ -240,7 +241,8 @@ mod tests {
     fn cpu_numbers() {
         assert_eq!(cpus("1.5"), Ok(1_500_000_000));
         assert_eq!(cpus(".25"), Ok(250_000_000));
-        for word in ["0", "", "-1", "1e3", "nan"] {
+        assert_eq!(cpus("0"), Ok(0));
+        for word in ["", "-1", "1e3", "nan"] {
             cpus(word).expect_err(word);
         }
     }

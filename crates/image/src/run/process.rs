@@ -109,10 +109,15 @@ fn name(entry: &str) -> &str {
 fn cwd(config: &ContainerConfig, options: &RunOptions) -> Result<String, Error> {
     match &options.workdir {
         Some(own) if !Path::new(own).is_absolute() => Err(Error::WorkingDir(own.clone())),
-        Some(own) => Ok(own.clone()),
+        Some(own) => Ok(cleaned(Path::new(own))),
         // An image may say `app` for `/app`: builders of old did not complete it.
-        None => Ok(Path::new("/").join(&config.working_dir).to_string_lossy().into_owned()),
+        None => Ok(cleaned(&Path::new("/").join(&config.working_dir))),
     }
+}
+
+/// As docker has it: what is to be made where it is missing is a name, not a way.
+fn cleaned(path: &Path) -> String {
+    super::mounts::lexical(path).to_string_lossy().into_owned()
 }
 
 fn rlimits(options: &RunOptions) -> Result<Vec<PosixRlimit>, Error> {

@@ -28,18 +28,22 @@ pub(super) struct Decoded {
     pub(super) changeset: Result<Changeset, ReadError>,
 }
 
+/// How a tar is read.
+pub(super) type Reading = fn(&mut dyn Read) -> Result<Changeset, ReadError>;
+
 /// Decompresses `input` by its first bytes, gives the tar to `sink` piece by piece, and reads it.
 /// The sink gets all of it, malformed or not, unless it fails itself.
 pub(super) fn decode<R: Read + Send>(
     input: &mut R,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    read: Reading,
 ) -> Decoded {
     let (chunks, queue) = sync_channel(QUEUE);
     let (give_back, empty) = channel();
     std::thread::scope(|scope| {
         let producer = scope.spawn(move || produce(input, &chunks, &empty));
         let mut tee = Tee { queue, give_back, chunk: Vec::new(), served: 0, sink, failed: Ok(()) };
-        let changeset = Changeset::read_tar(&mut tee);
+        let changeset = read(&mut tee);
         tee.drain();
         let failed = tee.end();
         let stream = producer.join().expect("the decompressors do not panic");

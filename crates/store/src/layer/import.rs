@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use image::DiffId;
 use image::manifest::Descriptor;
-use tree::Changeset;
+use tree::{Changeset, Tree};
 
 use super::decode::decode;
 use crate::{Error, Store};
@@ -17,15 +17,39 @@ impl Store {
     /// bytes.
     ///
     /// # Errors
-    /// The stream cannot be read or decompressed, or is no layer tar; the disk is full. Nothing is
-    /// kept then.
+    /// The stream cannot be read or decompressed, or is no layer tar or not all of one; the disk is
+    /// full. Nothing is kept then.
     pub fn import_layer<R: Read + Send>(
         &self,
         reader: R,
     ) -> Result<(Descriptor, DiffId, Changeset), Error> {
+        self.import(reader, |_| Ok(()))
+    }
+
+    /// As [`Store::import_layer`], for the lowest layer of an image.
+    ///
+    /// # Errors
+    /// As [`Store::import_layer`], and for a tar that by itself makes no root file system.
+    pub fn import_root<R: Read + Send>(
+        &self,
+        reader: R,
+    ) -> Result<(Descriptor, DiffId, Changeset), Error> {
+        self.import(reader, |changeset| {
+            Tree::fold([changeset]).map_err(|source| Error::Alone { source })?;
+            Ok(())
+        })
+    }
+
+    fn import<R: Read + Send>(
+        &self,
+        reader: R,
+        check: impl FnOnce(&Changeset) -> Result<(), Error>,
+    ) -> Result<(Descriptor, DiffId, Changeset), Error> {
         let mut input = Watched { reader, start: Vec::new(), failed: None };
         let mut writer = self.blob_writer()?;
-        let decoded = decode(&mut input, &mut |chunk| writer.write_all(chunk));
+        let decoded = decode(&mut input, &mut |chunk| writer.write_all(chunk), |tar| {
+            Changeset::read_whole_tar(tar)
+        });
         decoded.sink.map_err(Error::io("write", writer.path()))?;
         if let Some(source) = input.failed {
             return Err(Error::Io { verb: "read", path: "the tar stream".into(), source });
@@ -35,9 +59,13 @@ impl Store {
             return Err(Error::Compression(name));
         }
         let layer = || "read from the stream".to_owned();
+        if input.start.is_empty() {
+            return Err(Error::Empty);
+        }
         decoded.stream.map_err(|source| Error::Decompress { layer: layer(), source })?;
         let changeset =
             decoded.changeset.map_err(|source| Error::Tar { layer: layer(), source })?;
+        check(&changeset)?;
         let (descriptor, diff_id) = self.commit_layer(writer, &changeset)?;
         Ok((descriptor, diff_id, changeset))
     }

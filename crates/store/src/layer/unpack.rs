@@ -7,6 +7,7 @@ use image::manifest::{self, Descriptor};
 use image::media_type::{self, Compression};
 use image::{DiffId, Digest};
 use sha2::{Digest as _, Sha256};
+use tree::Changeset;
 
 use super::Layer;
 use super::decode::{Decoded, decode};
@@ -27,7 +28,8 @@ pub(super) fn unpack(store: &Store, layer: &Descriptor, want: &DiffId) -> Result
         true => Output::Nowhere,
         false => Output::File(Box::new(Tar::new(store, &digest)?)),
     };
-    let decoded = decode(&mut input, &mut |chunk| output.take(chunk));
+    let decoded =
+        decode(&mut input, &mut |chunk| output.take(chunk), |tar| Changeset::read_tar(tar));
     if let (Err(error), Output::File(tar)) = (&decoded.sink, &mut output) {
         let copy = io::Error::new(error.kind(), error.to_string());
         return Err(tar
@@ -55,7 +57,7 @@ pub(super) fn unpack(store: &Store, layer: &Descriptor, want: &DiffId) -> Result
     }
 }
 
-fn checked(decoded: Decoded, layer: &Digest) -> Result<tree::Changeset, Error> {
+fn checked(decoded: Decoded, layer: &Digest) -> Result<Changeset, Error> {
     let layer = || layer.to_string();
     decoded.stream.map_err(|source| Error::Decompress { layer: layer(), source })?;
     decoded.changeset.map_err(|source| Error::Tar { layer: layer(), source })

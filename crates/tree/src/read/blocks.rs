@@ -14,16 +14,22 @@ pub(super) type Block = [u8; BLOCK as usize];
 pub(super) struct Blocks<R> {
     reader: BufReader<R>,
     position: u64,
+    marked: bool,
 }
 
 impl<R: Read> Blocks<R> {
     pub(super) fn new(reader: R) -> Self {
-        Self { reader: BufReader::with_capacity(BUFFER, reader), position: 0 }
+        Self { reader: BufReader::with_capacity(BUFFER, reader), position: 0, marked: false }
     }
 
     /// Where the next block starts, in bytes.
     pub(super) fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Whether the end marker was there, or the half of it that some tools write.
+    pub(super) fn is_marked(&self) -> bool {
+        self.marked
     }
 
     /// The next header, or `None` at the end: two zero blocks, or where the input ends between
@@ -33,6 +39,7 @@ impl<R: Read> Blocks<R> {
         if block != [0; BLOCK as usize] {
             return Ok(Some(block));
         }
+        self.marked = true;
         match self.block_or_end()? {
             Some(second) if second != [0; BLOCK as usize] => Err(ReadCause::LoneZeroBlock),
             _ => Ok(None),

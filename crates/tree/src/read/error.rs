@@ -28,6 +28,9 @@ pub enum ReadCause {
     /// The archive ends within the entry.
     #[error("the archive is cut off")]
     Truncated,
+    /// The archive ends between entries, without the marker that says so.
+    #[error("the archive is cut off: its end marker is missing")]
+    Unmarked,
     /// The header's checksum is wrong: this is no tar, or a damaged one.
     #[error("the header's checksum is wrong; this is no tar or it is damaged")]
     Checksum,

@@ -53,8 +53,10 @@ fn find(store: &Store, arguments: &Arguments) -> anyhow::Result<Image> {
     let Some((_, descriptor)) = store.resolve(name)? else {
         return Err(anyhow!("no such image: {name}")).hint(suggestion(store, name));
     };
-    let platform = arguments.platform.clone().unwrap_or_else(Platform::host);
-    Ok(store.image(&descriptor, &platform)?)
+    Ok(match &arguments.platform {
+        Some(platform) => store.image_for(&descriptor, platform)?,
+        None => store.image(&descriptor, &Platform::host())?,
+    })
 }
 
 fn suggestion(store: &Store, name: &str) -> String {
