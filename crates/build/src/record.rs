@@ -1,5 +1,7 @@
 //! What the build cache remembers of a step: its layer, and when it was made.
 
+use std::sync::LazyLock;
+
 use image::manifest::Descriptor;
 use image::{DiffId, Digest};
 use serde::{Deserialize, Serialize};
@@ -11,8 +13,8 @@ use crate::key::Key;
 /// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    /// The layer; none where the step changed no file.
-    pub(crate) layer: Option<LayerRef>,
+    /// The layer; an empty one where the step changed no file.
+    pub(crate) layer: LayerRef,
     /// When it was made, as RFC 3339: the same forever, so that a rebuild has the same digest.
     pub(crate) created: String,
     /// The key by content, where the record is found by another one: later steps are keyed by it.
@@ -29,6 +31,16 @@ pub(crate) struct LayerRef {
     pub(crate) diff_id: DiffId,
 }
 
+/// A tar of nothing: two blocks of zeros.
+static EMPTY: LazyLock<Digest> = LazyLock::new(|| Digest::of(&[0; 1024]));
+
+impl LayerRef {
+    /// Whether nothing is in it, as after a command that changed no file.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self.diff_id.digest() == *EMPTY
+    }
+}
+
 /// The name of a step's record.
 fn name(key: &Key) -> String {
     format!("step/{key}")
@@ -38,20 +50,13 @@ fn name(key: &Key) -> String {
 pub(crate) fn get(store: &Store, key: &Key) -> Result<Option<Record>, Error> {
     let Some(bytes) = store.cache_get(&name(key))? else { return Ok(None) };
     let Ok(record) = serde_json::from_slice::<Record>(&bytes) else { return Ok(None) };
-    let whole = match &record.layer {
-        Some(layer) => store.has_blob(&layer.descriptor)?,
-        None => true,
-    };
-    Ok(whole.then_some(record))
+    Ok(store.has_blob(&record.layer.descriptor)?.then_some(record))
 }
 
 /// Remembers a step.
 pub(crate) fn put(store: &Store, key: &Key, record: &Record) -> Result<(), Error> {
     let value = serde_json::to_vec(record).map_err(|_| Error::internal("a record is no JSON"))?;
-    let blobs = match &record.layer {
-        Some(layer) => vec![digest(&layer.descriptor)?, *layer.diff_id.digest()],
-        None => Vec::new(),
-    };
+    let blobs = [digest(&record.layer.descriptor)?, *record.layer.diff_id.digest()];
     Ok(store.cache_put(&name(key), &value, &blobs)?)
 }
 

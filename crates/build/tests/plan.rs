@@ -179,7 +179,7 @@ HEALTHCHECK --interval=30s CMD true
             "COPY --chown=app a b /x/ # buildkit",
             "ADD --chmod=755 a /x # buildkit",
             "LABEL l=m",
-            "EXPOSE [80/tcp 53/udp]",
+            "EXPOSE map[53/udp:{} 80/tcp:{}]",
             "VOLUME [/data]",
             "USER app",
             "SHELL [/bin/bash -c]",
@@ -187,7 +187,7 @@ HEALTHCHECK --interval=30s CMD true
             "STOPSIGNAL SIGINT",
             "ENTRYPOINT [\"python3\"]",
             "CMD [\"app.py\"]",
-            "HEALTHCHECK {Test:[CMD-SHELL true] Interval:30s Timeout:0s StartPeriod:0s StartInterval:0s Retries:0}",
+            r#"HEALTHCHECK &{["CMD-SHELL" "true"] "30s" "0s" "0s" "0s" '\x00'}"#,
         ]
     );
 }

@@ -63,7 +63,10 @@ impl Layout<'_> {
         let wants_directory = destination.ends_with('/') || piece.directory;
         let mut top = self.resolve(destination)?;
         match self.there(&top) {
-            There::Nothing if wants_directory => self.make_directories(&top)?,
+            There::Nothing if wants_directory => {
+                self.make_directories(&top)?;
+                self.date(&top, &piece, archive);
+            }
             There::Other if wants_directory => {
                 let what = if piece.directory { "a directory" } else { "into" };
                 return Err(Error::Replaces { what, there: "the file", path: top });
@@ -82,6 +85,15 @@ impl Layout<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A directory that is made to hold a copied one's contents is as old as that one.
+    fn date(&mut self, top: &LayerPath, piece: &Piece, archive: Option<usize>) {
+        let whole = piece.directory && archive.is_none() && !piece.name.is_empty();
+        let copied = piece.items.first().filter(|_| whole);
+        if let (Some(copied), Some(made)) = (copied, self.placed.get_mut(top)) {
+            made.item.metadata.mtime = copied.metadata.mtime;
+        }
     }
 
     /// Follows links of the image and of what this copy has put there.

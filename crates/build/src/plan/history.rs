@@ -1,5 +1,7 @@
 //! Instructions as an image's history has them: the texts that BuildKit writes.
 
+use std::collections::BTreeSet;
+
 use image::Healthcheck;
 
 use super::Copy;
@@ -55,22 +57,45 @@ pub(super) fn quoted(name: &str, words: &[String]) -> String {
     format!("{name} [{}]", words.join(" "))
 }
 
-/// `EXPOSE [80/tcp 443/tcp]`, as for `VOLUME` and `SHELL`.
+/// `EXPOSE map[443/tcp:{} 80/tcp:{}]`, sorted as Go prints a map.
+pub(super) fn expose(ports: &[String]) -> String {
+    let sorted: BTreeSet<String> = ports.iter().map(|port| format!("{port}:{{}}")).collect();
+    format!("EXPOSE map[{}]", Vec::from_iter(sorted).join(" "))
+}
+
+/// `VOLUME [/data /logs]`, as for `SHELL`.
 pub(super) fn bare(name: &str, words: &[String]) -> String {
     format!("{name} [{}]", words.join(" "))
 }
 
-/// `HEALTHCHECK {Test:[CMD-SHELL true] Interval:30s …}`
+/// `HEALTHCHECK &{["CMD-SHELL" "true"] "30s" "0s" "0s" "0s" '\x03'}`: interval, timeout, start period,
+/// start interval, and the retries as a character.
 pub(super) fn healthcheck(check: &Healthcheck) -> String {
+    let test: Vec<String> = check.test.iter().map(|word| go_quoted(word)).collect();
     format!(
-        "HEALTHCHECK {{Test:[{}] Interval:{} Timeout:{} StartPeriod:{} StartInterval:{} Retries:{}}}",
-        check.test.join(" "),
+        "HEALTHCHECK &{{[{}] \"{}\" \"{}\" \"{}\" \"{}\" {}}}",
+        test.join(" "),
         go_duration(check.interval),
         go_duration(check.timeout),
         go_duration(check.start_period),
         go_duration(check.start_interval),
-        check.retries,
+        go_character(check.retries),
     )
+}
+
+/// A number as Go's `%q` has it: a character literal.
+fn go_character(number: i64) -> String {
+    let character = u32::try_from(number).ok().and_then(char::from_u32).unwrap_or('\u{fffd}');
+    let escaped = match character {
+        '\u{7}' => "\\a".to_owned(),
+        '\u{8}' => "\\b".to_owned(),
+        '\u{b}' => "\\v".to_owned(),
+        '\u{c}' => "\\f".to_owned(),
+        '\t' | '\n' | '\r' | '\\' | '\'' => character.escape_default().to_string(),
+        c if c.is_ascii_control() => format!("\\x{:02x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("'{escaped}'")
 }
 
 /// A string as Go's `%q` has it.
@@ -130,7 +155,21 @@ mod tests {
         );
         assert_eq!(run(&args, &[], &environment), "RUN /bin/sh -c echo $A # buildkit");
         assert_eq!(quoted("CMD", &list(&["a", "b\"c\n"])), "CMD [\"a\" \"b\\\"c\\n\"]");
-        assert_eq!(bare("EXPOSE", &list(&["80/tcp", "9/udp"])), "EXPOSE [80/tcp 9/udp]");
+        assert_eq!(bare("VOLUME", &list(&["/a", "/b"])), "VOLUME [/a /b]");
+        assert_eq!(expose(&list(&["80/tcp", "443/tcp"])), "EXPOSE map[443/tcp:{} 80/tcp:{}]");
+    }
+
+    #[test]
+    fn health() {
+        let test = list(&["CMD", "a b"]);
+        let check = Healthcheck { test, interval: 1_000_000_000, retries: 3, ..Default::default() };
+        assert_eq!(
+            healthcheck(&check),
+            r#"HEALTHCHECK &{["CMD" "a b"] "1s" "0s" "0s" "0s" '\x03'}"#
+        );
+        for (number, want) in [(0, r"'\x00'"), (10, r"'\n'"), (39, r"'\''"), (48, "'0'")] {
+            assert_eq!(go_character(number), want);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use image::{Healthcheck, ImageConfig};
 
 use super::history::{self, Declared};
 use super::scope::{self, Environment};
+use super::signal::is_signal;
 use super::stages::{End, Planner, expand};
 use super::{Chmod, Copy, From, Network, Operation, Run, Step};
 use crate::Error;
@@ -137,6 +138,9 @@ impl<'p, 'a> Lowering<'p, 'a> {
                 format!("USER {user}")
             }
             Kind::StopSignal(signal) => {
+                if !is_signal(signal) {
+                    return Err(self.error(lines, format!("{signal:?} is no signal")));
+                }
                 self.config.config.stop_signal.clone_from(signal);
                 format!("STOPSIGNAL {signal}")
             }
@@ -179,7 +183,7 @@ impl<'p, 'a> Lowering<'p, 'a> {
             ports.extend(dockerfile::exposed_ports(word).map_err(|e| self.error(lines, e))?);
         }
         self.config.config.exposed_ports.extend(ports.iter().cloned());
-        Ok(history::bare("EXPOSE", &ports))
+        Ok(history::expose(&ports))
     }
 
     fn volume(&mut self, paths: &[String], lines: Lines) -> Result<String, Error> {
@@ -264,7 +268,7 @@ impl<'p, 'a> Lowering<'p, 'a> {
             Command::Shell(line) => (self.with_shell(&line), None),
             Command::Exec(words) => (words, None),
             Command::Script { name, content } => {
-                (vec![format!("/dev/pipes/{name}")], Some((name, content)))
+                (self.with_shell(&format!("/dev/pipes/{name}")), Some((name, content)))
             }
         };
         if args.is_empty() {

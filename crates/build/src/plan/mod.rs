@@ -14,6 +14,7 @@ mod history;
 mod lower;
 mod mode;
 mod scope;
+mod signal;
 mod stages;
 
 use dockerfile::Lines;

@@ -258,7 +258,8 @@ impl Planner<'_> {
         }
         let wanted = platform.unwrap_or_else(|| self.wanted());
         if name == "scratch" {
-            let config = ImageConfig::empty(&wanted);
+            let mut config = ImageConfig::empty(&wanted);
+            config.config.working_dir = "/".to_owned();
             return Ok((Base::Scratch, self.start(config, wanted)));
         }
         let image = self.image(name, wanted, stage.lines)?;

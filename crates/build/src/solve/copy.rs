@@ -1,5 +1,8 @@
 //! `COPY`, `ADD` and `WORKDIR`: files to a layer. Nothing is mounted or unpacked.
 
+use std::sync::PoisonError;
+
+use store::BlobWriter;
 use tree::{LayerPath, LayerWriter, Timestamp};
 
 use super::Solver;
@@ -38,7 +41,7 @@ impl Work<'_> {
 
     /// What a copy depends on besides the content that it copies.
     fn definition(&self, copy: &Copy) -> Definition {
-        let mut definition = Definition::new("copy/1")
+        let mut definition = Definition::new("copy/2")
             .field("destination", &copy.destination)
             .list("owner", copy.chown.iter())
             .list("exclude", &copy.exclude)
@@ -96,7 +99,7 @@ impl Work<'_> {
         copy: &Copy,
         pieces: &[Piece],
         source: &Source<'_>,
-    ) -> Result<Option<(LayerRef, tree::Changeset)>, Error> {
+    ) -> Result<(LayerRef, tree::Changeset), Error> {
         let solver = self.solver;
         let Unpacked { pieces, archives } = unpacked(solver, copy, pieces, source)?;
         // With --link the layer is made as if there were nothing below it.
@@ -116,9 +119,6 @@ impl Work<'_> {
             time: solver.time(),
         };
         let placed = copy::place(pieces, &target)?;
-        if placed.is_empty() {
-            return Ok(None);
-        }
         solver.layer(|out| copy::write(&placed, source, &archives, out, &solver.interrupt))
     }
 
@@ -145,7 +145,7 @@ impl Work<'_> {
 
     /// `WORKDIR` makes the directory where it is missing.
     pub(super) fn workdir(&mut self, path: &str, owner: &str) -> Result<Ended, Error> {
-        let mut definition = Definition::new("workdir/1").field("path", path).field("owner", owner);
+        let mut definition = Definition::new("workdir/2").field("path", path).field("owner", owner);
         if let Some(epoch) = self.solver.options.source_date_epoch {
             definition.add("epoch", &epoch.to_le_bytes());
         }
@@ -166,12 +166,9 @@ impl Work<'_> {
         let piece = Piece { name: Vec::new(), directory: true, items: Vec::new() };
         let placed = copy::place(vec![(piece, None)], &target)?;
         let nothing = self.solver.context.source();
-        let layer = match placed.is_empty() {
-            true => None,
-            false => self
-                .solver
-                .layer(|out| copy::write(&placed, &nothing, &[], out, &self.solver.interrupt))?,
-        };
+        let solver = self.solver;
+        let layer =
+            solver.layer(|out| copy::write(&placed, &nothing, &[], out, &solver.interrupt))?;
         self.remember(key, Outcome { layer, output: None })
     }
 
@@ -237,22 +234,32 @@ fn archive(
 }
 
 impl Solver<'_> {
-    /// Writes a layer, whole or not at all. `None` where nothing is in it.
+    /// Writes a layer, whole or not at all.
     pub(super) fn layer(
         &self,
-        write: impl FnOnce(&mut LayerWriter<store::BlobWriter>) -> Result<(), Error>,
-    ) -> Result<Option<(LayerRef, tree::Changeset)>, Error> {
+        write: impl FnOnce(&mut LayerWriter<BlobWriter>) -> Result<(), Error>,
+    ) -> Result<(LayerRef, tree::Changeset), Error> {
         let mut out = LayerWriter::new(self.store.blob_writer()?);
         if let Some(seconds) = self.options.source_date_epoch {
             out = out.with_max_mtime(Timestamp { seconds, nanoseconds: 0 });
         }
         write(&mut out)?;
         let (blob, changeset) = out.finish()?;
-        if changeset.is_empty() {
-            return Ok(None);
+        if !changeset.is_empty() {
+            return Ok((self.commit(blob, &changeset)?, changeset));
         }
-        let (descriptor, diff_id) = self.store.commit_layer(blob, &changeset)?;
-        Ok(Some((LayerRef { descriptor, diff_id }, changeset)))
+        // Many steps change nothing, and all their layers are the same.
+        let mut empty = self.empty.lock().unwrap_or_else(PoisonError::into_inner);
+        let layer = match &*empty {
+            Some(layer) => layer.clone(),
+            None => empty.insert(self.commit(blob, &changeset)?).clone(),
+        };
+        Ok((layer, changeset))
+    }
+
+    fn commit(&self, blob: BlobWriter, changeset: &tree::Changeset) -> Result<LayerRef, Error> {
+        let (descriptor, diff_id) = self.store.commit_layer(blob, changeset)?;
+        Ok(LayerRef { descriptor, diff_id })
     }
 
     /// The time of what has none of its own.

@@ -35,7 +35,7 @@ use crate::context::Context;
 use crate::key::Key;
 use crate::options::BuildOptions;
 use crate::plan::{From, Plan};
-use crate::record::Record;
+use crate::record::{LayerRef, Record};
 use crate::scratch::Scratch;
 use crate::{Error, Event, Interrupt, Progress, Runner, StepId};
 
@@ -55,6 +55,8 @@ pub(crate) struct Solver<'a> {
     steps: AtomicUsize,
     driver: OnceLock<Driver>,
     scratch: Mutex<Option<Arc<Scratch>>>,
+    /// The layer of steps that changed nothing, once there is one.
+    empty: Mutex<Option<LayerRef>>,
     /// What the steps of this build gave.
     records: Mutex<HashMap<Key, Record>>,
     /// For each command: held by the stage that runs it.
@@ -101,6 +103,7 @@ impl<'a> Solver<'a> {
             steps: AtomicUsize::new(0),
             driver: OnceLock::new(),
             scratch: Mutex::new(None),
+            empty: Mutex::default(),
             records: Mutex::default(),
             turns: Mutex::default(),
         }

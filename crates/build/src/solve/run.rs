@@ -7,11 +7,12 @@
 //! ```
 //!
 //! The container has docker's default capabilities, seccomp profile and masked paths, and the host's
-//! network unless the build or the step says `none`: there is no bridge yet. /etc/resolv.conf and
-//! /etc/hosts are the host's, read-only. Neither they, nor any other mount point that the runtime
+//! network unless the build or the step says `none`: there is no bridge yet. /etc/resolv.conf is the
+//! host's and /etc/hosts knows the container itself, both read-only. Neither they, nor any other mount point that the runtime
 //! makes, get into the layer.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use image::{ImageConfig, MountKind, Network, Platform, Propagation, RunOptions};
@@ -34,8 +35,11 @@ const TAIL_BYTES: usize = 4096;
 /// The host name inside: the same on every machine, for some programs write it into files.
 const HOSTNAME: &str = "tare-build";
 
-/// Files that a command needs to find others on the network.
-const NETWORK_FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
+/// Where the host says who resolves names.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// The names that a command can do without a network.
+const HOSTS: &str = "127.0.0.1\tlocalhost tare-build\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
 impl Work<'_> {
     pub(super) fn run(&mut self, run: &Run, shown: &Shown<'_>) -> Result<Ended, Error> {
@@ -59,7 +63,7 @@ impl Work<'_> {
 
     /// The definition of a `RUN`.
     fn run_key(&self, run: &Run, binds: &[Option<super::Snapshot>]) -> Key {
-        let mut definition = Definition::new("run/1")
+        let mut definition = Definition::new("run/2")
             .field("parent", self.files.key.as_bytes())
             .field("platform", self.stage.platform.to_string())
             .list("args", &run.args)
@@ -103,7 +107,7 @@ impl Work<'_> {
         step: &Step,
         binds: Vec<Option<super::Snapshot>>,
         shown: &Shown<'_>,
-    ) -> Result<Option<(LayerRef, tree::Changeset)>, Error> {
+    ) -> Result<(LayerRef, tree::Changeset), Error> {
         let solver = self.solver;
         let bundle = step.path().join("bundle");
         let target = bundle.join("rootfs");
@@ -185,7 +189,7 @@ impl Work<'_> {
 fn options(run: &Run, mounts: Vec<image::Mount>, id: &str) -> RunOptions {
     RunOptions {
         args: run.args.clone(),
-        env: run.env.iter().chain(&run.proxies).cloned().collect(),
+        env: environment(run),
         workdir: Some(run.working_dir.clone()),
         user: Some(run.user.clone()).filter(|user| !user.is_empty()),
         hostname: Some(HOSTNAME.to_owned()),
@@ -199,30 +203,40 @@ fn options(run: &Run, mounts: Vec<image::Mount>, id: &str) -> RunOptions {
     }
 }
 
+/// What the command sees of the environment; the name of the host, which differs from builder to
+/// builder, only where the Dockerfile sets one.
+fn environment(run: &Run) -> Vec<String> {
+    let mut env: Vec<String> = run.env.iter().chain(&run.proxies).cloned().collect();
+    if !env.iter().any(|entry| entry.starts_with("HOSTNAME=")) {
+        env.push("HOSTNAME".to_owned());
+    }
+    env
+}
+
 pub(super) fn bind(source: PathBuf, destination: PathBuf, read_only: bool) -> image::Mount {
     let kind = MountKind::Bind { source, recursive: true, propagation: Propagation::RPrivate };
     image::Mount { destination, kind, read_only, options: Vec::new() }
 }
 
-/// The host's own files, or empty ones where it has none.
+/// What a command needs to find others on the network.
 fn network_files(step: &Path) -> Result<Vec<image::Mount>, Error> {
-    let mount = |path: &&str| {
-        let source = match fs::canonicalize(path) {
-            Ok(source) => source,
-            Err(_) => {
-                let empty = step.join("empty");
-                fs::write(&empty, b"").map_err(|error| Error::io("write", &empty, error))?;
-                empty
-            }
-        };
-        Ok(bind(source, PathBuf::from(path), true))
+    // A host that resolves no names has no such file.
+    let resolv_conf = fs::read(RESOLV_CONF).unwrap_or_default();
+    let files =
+        [("hosts", "/etc/hosts", HOSTS.as_bytes()), ("resolv.conf", RESOLV_CONF, &resolv_conf)];
+    let mount = |(name, target, content): (&str, &str, &[u8])| {
+        let path = step.join(name);
+        // Whoever runs the command reads them, whatever the builder's umask.
+        fs::write(&path, content)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)))
+            .map_err(|error| Error::io("write", &path, error))?;
+        Ok(bind(path, PathBuf::from(target), true))
     };
-    NETWORK_FILES.iter().map(mount).collect()
+    files.into_iter().map(mount).collect()
 }
 
 /// A heredoc that begins with `#!`, to be executed where BuildKit puts it.
 fn script(name: &str, content: &str, step: &Path) -> Result<image::Mount, Error> {
-    use std::os::unix::fs::PermissionsExt as _;
     let folder = step.join("pipes");
     let path = folder.join(name);
     let write = || {

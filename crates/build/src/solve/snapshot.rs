@@ -17,9 +17,11 @@ use crate::source::Layers;
 pub(crate) struct Snapshot {
     /// What the next step's key starts from.
     pub(crate) key: Key,
-    /// Lowest first.
+    /// The image's layers, lowest first.
     pub(crate) layers: Vec<LayerRef>,
-    /// The fold of the first so many layers.
+    /// Those of them that hold anything: what is folded and mounted.
+    files: Vec<LayerRef>,
+    /// The fold of the first so many layers with files.
     tree: Arc<Tree>,
     folded: usize,
     /// What many start from is folded once for all of them.
@@ -36,12 +38,14 @@ impl Snapshot {
     /// No file at all.
     pub(crate) fn scratch() -> Self {
         let key = Definition::new("scratch/1").key();
-        Self { key, layers: Vec::new(), tree: Arc::new(Tree::new()), folded: 0, start: None }
+        let (layers, files) = (Vec::new(), Vec::new());
+        Self { key, layers, files, tree: Arc::new(Tree::new()), folded: 0, start: None }
     }
 
     /// The files of an image. The same layers are the same start, whatever the image is called.
     pub(crate) fn image(layers: Vec<LayerRef>) -> Self {
-        let mut snapshot = Self { layers, ..Self::scratch() };
+        let files = layers.iter().filter(|layer| !layer.is_empty()).cloned().collect();
+        let mut snapshot = Self { layers, files, ..Self::scratch() };
         let chain = snapshot.chain().to_string();
         snapshot.key = Definition::new("image/1").field("chain", chain).key();
         snapshot.shared()
@@ -49,8 +53,8 @@ impl Snapshot {
 
     /// The same files, for several to start from.
     pub(crate) fn shared(mut self) -> Self {
-        if self.folded < self.layers.len() {
-            let start = Start { layers: self.layers.len(), tree: Mutex::default() };
+        if self.folded < self.files.len() {
+            let start = Start { layers: self.files.len(), tree: Mutex::default() };
             self.start = Some(Arc::new(start));
         }
         self
@@ -60,8 +64,10 @@ impl Snapshot {
         self.layers.iter().map(|layer| layer.diff_id).collect()
     }
 
-    pub(crate) fn chain(&self) -> ChainId {
-        ChainId::of(&self.diff_ids())
+    /// What the files are known by.
+    fn chain(&self) -> ChainId {
+        let diff_ids: Vec<DiffId> = self.files.iter().map(|layer| layer.diff_id).collect();
+        ChainId::of(&diff_ids)
     }
 
     /// Puts a layer on top. Its changeset, where it is at hand, saves reading it again.
@@ -70,8 +76,12 @@ impl Snapshot {
         layer: LayerRef,
         changeset: Option<&Changeset>,
     ) -> Result<(), Error> {
-        let index = self.layers.len();
-        self.layers.push(layer);
+        self.layers.push(layer.clone());
+        if layer.is_empty() {
+            return Ok(());
+        }
+        let index = self.files.len();
+        self.files.push(layer);
         if let Some(changeset) = changeset.filter(|_| self.folded == index) {
             Arc::make_mut(&mut self.tree).apply(number(index)?, changeset)?;
             self.folded += 1;
@@ -91,14 +101,14 @@ impl Snapshot {
                 *shared = Some(self.tree.clone());
             }
         }
-        self.fold(self.layers.len(), store)?;
+        self.fold(self.files.len(), store)?;
         Ok(self.tree.clone())
     }
 
     /// Folds the layers up to this one.
     fn fold(&mut self, end: usize, store: &Store) -> Result<(), Error> {
         while self.folded < end {
-            let LayerRef { descriptor, diff_id } = &self.layers[self.folded];
+            let LayerRef { descriptor, diff_id } = &self.files[self.folded];
             let changeset = store.layer(descriptor, diff_id)?.changeset()?;
             Arc::make_mut(&mut self.tree).apply(number(self.folded)?, &changeset)?;
             self.folded += 1;
@@ -115,7 +125,7 @@ impl Snapshot {
             let made = store.layer(&layer.descriptor, &layer.diff_id)?;
             Ok(LayerTar { path: made.tar, size: made.size })
         };
-        self.layers.iter().map(tar).collect()
+        self.files.iter().map(tar).collect()
     }
 
     /// The files, to be copied from.
@@ -133,7 +143,7 @@ impl Snapshot {
         }
         let tree = self.tree(store)?;
         let layer = |layer: &LayerRef| (layer.descriptor.clone(), layer.diff_id);
-        let layers: Vec<_> = self.layers.iter().map(layer).collect();
+        let layers: Vec<_> = self.files.iter().map(layer).collect();
         bundle::prepare_rootfs(store, &layers, Some(driver), Some(&tree)).map_err(|error| {
             match error {
                 bundle::Error::Store(error) => error.into(),

@@ -22,8 +22,8 @@ pub(super) struct Work<'a> {
 
 /// What doing a step gave.
 pub(super) struct Outcome {
-    /// The layer, where files have changed, with what is in it.
-    pub(super) layer: Option<(LayerRef, tree::Changeset)>,
+    /// The layer, perhaps an empty one, with what is in it.
+    pub(super) layer: (LayerRef, tree::Changeset),
     /// What the next step is keyed by, where it is not the step's own key.
     pub(super) output: Option<Key>,
 }
@@ -116,7 +116,7 @@ impl<'a> Work<'a> {
             Error::at(&self.solver.dockerfile.source, step.lines, step.text.clone(), error)
         })?;
         let created = ended.record.created.clone();
-        let entry = self.entry(step, Some(created.clone()), ended.record.layer.is_none());
+        let entry = self.entry(step, Some(created.clone()), false);
         self.history.push(entry);
         self.created = Some(created);
         self.take(ended)
@@ -143,7 +143,7 @@ impl<'a> Work<'a> {
     /// Remembers what doing a step gave, under the step's key. Where another stage or build has done
     /// the same meanwhile, its result counts: one key, one result, one digest.
     pub(super) fn remember(&self, key: Key, outcome: Outcome) -> Result<Ended, Error> {
-        let (layer, changeset) = outcome.layer.unzip();
+        let (layer, changeset) = outcome.layer;
         let ours = Record { layer, created: self.solver.now(), content: None };
         let mut records = self.solver.records.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match records.get(&key) {
@@ -154,7 +154,8 @@ impl<'a> Work<'a> {
         if known.is_none() {
             record::put(self.solver.store, &key, &ours)?;
         }
-        let changeset = changeset.filter(|_| known.as_ref().is_none_or(|r| r.layer == ours.layer));
+        let same = known.as_ref().is_none_or(|record| record.layer == ours.layer);
+        let changeset = same.then_some(changeset);
         let record = known.unwrap_or(ours);
         records.insert(key, record.clone());
         Ok(Ended { record, changeset, key, output: outcome.output, cached: false })
@@ -183,10 +184,7 @@ impl Work<'_> {
     /// Takes on what a step gave.
     pub(super) fn take(&mut self, ended: Ended) -> Result<(), Error> {
         self.files.key = ended.output.unwrap_or(ended.own_key());
-        match ended.record.layer {
-            Some(layer) => self.files.push(layer, ended.changeset.as_ref()),
-            None => Ok(()),
-        }
+        self.files.push(ended.record.layer, ended.changeset.as_ref())
     }
 }
 

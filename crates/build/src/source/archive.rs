@@ -24,6 +24,9 @@ enum Compression {
 /// How much of a file is looked at to tell what it is: one tar header.
 const HEAD: usize = 512;
 
+/// The most memory, in KiB, that unpacking xz may take; `xz -9` needs a quarter of it.
+const XZ_MEMORY: u32 = 256 << 10;
+
 /// The bytes of a tar at rest, with what is in it.
 pub(crate) struct Archive {
     /// Its files, as a source to copy from.
@@ -99,16 +102,14 @@ fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>
     let head = head(&mut reader, 6)?;
     let kind = compression(&head);
     let whole = io::Cursor::new(head).chain(reader);
-    let unsupported = |name| {
-        let message = format!("{name} is not supported: use gzip, zstd or a plain tar");
-        Err(io::Error::new(io::ErrorKind::Unsupported, message))
-    };
     match kind {
         Compression::None => Ok(Box::new(whole)),
         Compression::Gzip => Ok(Box::new(flate2::read::MultiGzDecoder::new(whole))),
         Compression::Zstd => Ok(Box::new(zstd::Decoder::new(whole)?)),
-        Compression::Bzip2 => unsupported("bzip2"),
-        Compression::Xz => unsupported("xz"),
+        Compression::Bzip2 => Ok(Box::new(bzip2::read::MultiBzDecoder::new(whole))),
+        Compression::Xz => {
+            Ok(Box::new(lzma_rust2::XzReader::new_mem_limit(whole, true, XZ_MEMORY)))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Paths are resolved by the kernel inside the directory (openat2, `RESOLVE_IN_ROOT`), so that a
 //! symbolic link in it cannot lead a copy out of it.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -16,7 +17,7 @@ use rustix::fs::{
 use tree::{LayerPath, Metadata, Timestamp, Xattrs};
 
 use super::hashes::{FileHashes, Identity, Known};
-use super::{File, Found, Item, Origin, Reading, left_out, prune};
+use super::{File, Found, Item, ItemKind, Origin, Reading, left_out, prune};
 use crate::Error;
 
 /// A context directory.
@@ -105,6 +106,7 @@ impl Directory {
     pub(crate) fn walk(&self, path: &LayerPath) -> Result<Vec<Item>, Error> {
         let mut items = super::walk::walk(self, path)?;
         prune(&self.ignored, path, &mut items);
+        link(&mut items);
         if let Some(root) = items.first_mut().filter(|_| path.is_root()) {
             // BuildKit receives the context without its root's own mode and time.
             root.metadata = Metadata { mode: 0o755, ..Metadata::default() };
@@ -185,7 +187,9 @@ impl Directory {
         }
         let digest =
             Arc::new(known.map_or_else(OnceLock::new, |known| OnceLock::from(known.digest)));
-        File { size: stat.stx_size, digest, origin: Origin::Disk { path: path.clone(), identity } }
+        let linked = stat.stx_nlink > 1;
+        let origin = Origin::Disk { path: path.clone(), identity, linked };
+        File { size: stat.stx_size, digest, origin }
     }
 
     /// A symbolic link's target.
@@ -202,6 +206,21 @@ impl Directory {
 
     pub(super) fn host_path(&self, path: &LayerPath) -> PathBuf {
         self.path.join(std::ffi::OsStr::from_bytes(path.as_bytes()))
+    }
+}
+
+/// Makes a hard link of each further name of a file.
+fn link(items: &mut [Item]) {
+    let mut first: HashMap<(u64, u64), LayerPath> = HashMap::new();
+    for Item { path, kind, .. } in items {
+        let ItemKind::File(File { origin: Origin::Disk { identity, linked: true, .. }, .. }) = kind
+        else {
+            continue;
+        };
+        match first.get(&identity.inode()) {
+            Some(earlier) => *kind = ItemKind::HardLink(earlier.clone()),
+            None => drop(first.insert(identity.inode(), path.clone())),
+        }
     }
 }
 

@@ -57,6 +57,11 @@ impl Identity {
         }
     }
 
+    /// Which file this is, whatever its names.
+    pub(crate) fn inode(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
     /// Whether the file could have changed after `now` without showing it.
     fn racy_at(&self, now: i128) -> bool {
         let at = |(seconds, nanoseconds): (i64, u32)| {

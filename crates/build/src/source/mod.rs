@@ -58,8 +58,8 @@ pub(crate) struct File {
 /// Where a file's bytes are.
 #[derive(Clone, Debug)]
 pub(crate) enum Origin {
-    /// In the context directory; the identity is that of the walk.
-    Disk { path: LayerPath, identity: hashes::Identity },
+    /// In the context directory; the identity is that of the walk. It may have more names.
+    Disk { path: LayerPath, identity: hashes::Identity, linked: bool },
     /// In a layer's tar.
     Tar { layer: u32, content: FileContent },
     /// In the Dockerfile itself.
@@ -139,7 +139,7 @@ impl Source<'_> {
     pub(crate) fn open(&self, file: &File) -> Result<Reading, Error> {
         match (&file.origin, self) {
             (Origin::Text(text), _) => Ok(Reading::text(text.clone())),
-            (Origin::Disk { path, identity }, Self::Directory(directory)) => {
+            (Origin::Disk { path, identity, .. }, Self::Directory(directory)) => {
                 directory.open(path, *identity)
             }
             (Origin::Tar { layer, content }, Self::Layers(layers)) => layers.open(*layer, content),
