@@ -63,6 +63,9 @@ pub(crate) fn size(store: &Store, image: &Image) -> u64 {
 }
 
 fn suggestion(store: &Store, name: &str) -> String {
+    if let Err(error) = name.parse::<Reference>() {
+        return error.to_string();
+    }
     let references = store.references().unwrap_or_default();
     let names: Vec<String> = references.into_iter().filter_map(|(name, _)| name).collect();
     let is_empty = names.is_empty();

@@ -19,9 +19,11 @@
 //! container, copies its output and records its end. Every file appears complete, by rename. After
 //! `kill -9` of a monitor the state tells the truth: the lock is free, so a first process that is gone
 //! without `exit.json` ended with an unknown code. What `rm` could not finish, a dangling `state` link
-//! tells, and the next `tare run` with that store finishes it ([`sweep`]).
+//! tells, and the next `tare run` with that store finishes it; and it removes what was started with
+//! `--rm` and has ended unseen ([`sweep`]).
 
 mod id;
+mod leftovers;
 mod record;
 mod status;
 
@@ -37,6 +39,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) use id::{ContainerId, check_name};
+pub(crate) use leftovers::sweep;
 pub(crate) use record::{Exit, Process, Record};
 pub(crate) use status::Status;
 
@@ -90,8 +93,9 @@ impl Root {
             .mode(0o700)
             .create(&dir)
             .with_context(|| cannot("make", &dir))?;
-        write_json(&dir.join("container.json"), &container.record)?;
+        // Before it can be seen: whoever sees it sees that it is watched.
         let lock = container.lock_monitor()?;
+        write_json(&dir.join("container.json"), &container.record)?;
         symlink(Path::new("../containers").join(container.record.id.as_str()), &name)
             .with_context(|| cannot("make", &name))?;
         Ok((container, lock))
@@ -184,7 +188,7 @@ impl Container {
 
     /// The directory beside the store's: bundle and log.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        data_dir(&self.record.store).join(self.record.id.as_str())
+        leftovers::data_dir(&self.record.store).join(self.record.id.as_str())
     }
 
     pub(crate) fn bundle(&self) -> PathBuf {
@@ -222,8 +226,10 @@ impl Container {
         write_json(&self.dir().join("exit.json"), exit)
     }
 
+    /// The first process: as its monitor wrote it down, or as the runtime did where that was killed.
     pub(crate) fn process(&self) -> Option<Process> {
-        read_json(&self.dir().join("process.json")).ok().flatten()
+        let recorded = read_json(&self.dir().join("process.json")).ok().flatten();
+        recorded.or_else(|| status::unrecorded(self))
     }
 
     pub(crate) fn exit(&self) -> Option<Exit> {
@@ -266,7 +272,7 @@ impl Container {
 
     /// Releases the bundle, and removes what is beside the store. Idempotent.
     pub(crate) fn remove_data(&self) -> anyhow::Result<()> {
-        remove_data(&self.data_dir())
+        leftovers::remove_data(&self.data_dir())
     }
 
     /// Removes everything of a container that does not run: mounts, read-write layer, log, name, state.
@@ -287,40 +293,6 @@ impl MonitorLock {
     pub(crate) fn into_stdio(self) -> std::process::Stdio {
         self.0.into()
     }
-}
-
-/// Removes what containers of this store left behind whose state is gone: after a reboot, or a removal
-/// that was cut short. Failures wait for the next time.
-pub(crate) fn sweep(store: &Path) {
-    let Ok(entries) = fs::read_dir(data_dir(store)) else { return };
-    for entry in entries.flatten() {
-        let state = entry.path().join("state");
-        let dangling = state.is_symlink() && !state.exists();
-        if dangling {
-            let _ = remove_data(&entry.path());
-        }
-    }
-}
-
-fn data_dir(store: &Path) -> PathBuf {
-    store.join("tare/containers")
-}
-
-fn remove_data(dir: &Path) -> anyhow::Result<()> {
-    let bundle = dir.join("bundle");
-    match bundle::release(&bundle) {
-        Ok(()) => {}
-        // It was being made: nothing is mounted before there is a record.
-        Err(bundle::Error::NotABundle(_)) => remove_tree(&bundle)?,
-        Err(error) => {
-            return Err(error)
-                .with_context(|| format!("cannot release the bundle {}", bundle.display()));
-        }
-    }
-    // The link goes last of all: while it is there, `sweep` knows whose directory this is.
-    let log = dir.join("log");
-    remove_file(&log)?;
-    remove_tree(dir)
 }
 
 fn nearest(name: &str, all: &[Container]) -> Option<String> {

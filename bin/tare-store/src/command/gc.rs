@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use cli::ErrorExt as _;
 use serde::Serialize;
-use store::{Garbage, GarbageKind, GcOptions, GcReport, Store};
+use store::{Error, Garbage, GarbageKind, GcOptions, GcReport, Store};
+
+/// What to do where nobody knows what an image holds.
+const UNREADABLE: &str = "tare-store ls shows the images that cannot be read; what they hold goes once tare-store rm has \
+     taken their names";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -46,7 +51,14 @@ struct Removed {
 
 pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {
     let options = GcOptions { dry_run: arguments.dry_run, build_cache: arguments.build_cache };
-    let report = store.gc(options).context("cannot collect garbage")?;
+    let collected = store.gc(options);
+    let unreadable = matches!(
+        collected,
+        Err(Error::MissingBlob { .. } | Error::Corrupt { .. } | Error::Size { .. })
+    );
+    let report = collected
+        .context("cannot collect garbage")
+        .hint_with(|| unreadable.then(|| UNREADABLE.to_owned()))?;
     if arguments.json {
         cli::print_json(&json(report, arguments.dry_run))?;
         return Ok(ExitCode::SUCCESS);

@@ -121,12 +121,14 @@ struct Printer<'a> {
     err: io::BufWriter<io::Stderr>,
     /// Whether the next piece begins a line, for each stream.
     begins: [bool; 2],
+    /// The stream that was last printed to.
+    stream: Stream,
 }
 
 impl<'a> Printer<'a> {
     fn new(arguments: &'a Arguments) -> Self {
         let err = io::BufWriter::new(io::stderr());
-        Self { arguments, out: cli::Out::new(), err, begins: [true; 2] }
+        Self { arguments, out: cli::Out::new(), err, begins: [true; 2], stream: Stream::Stdout }
     }
 
     /// Passes over lines that are not in the format: a machine that crashed may leave half of one.
@@ -140,6 +142,10 @@ impl<'a> Printer<'a> {
         let stamp = self.arguments.timestamps;
         let index = usize::from(line.stream == Stream::Stderr);
         let begins = std::mem::replace(&mut self.begins[index], line.whole);
+        if std::mem::replace(&mut self.stream, line.stream) != line.stream {
+            // Where both go to one place they appear as they were written.
+            self.flush()?;
+        }
         match line.stream {
             Stream::Stdout => write(&mut self.out, &line, stamp && begins)?,
             Stream::Stderr => write(&mut self.err, &line, stamp && begins)?,

@@ -70,6 +70,17 @@ pub(super) fn of(container: &Container) -> Status {
     }
 }
 
+/// The process in the runtime's pid file, if it is still the container's: its cgroup tells it from a
+/// stranger with the same number.
+pub(super) fn unrecorded(container: &Container) -> Option<Process> {
+    let path = container.pid_file();
+    let pid: i32 = std::fs::read_to_string(&path).ok()?.trim().parse().ok()?;
+    let cgroups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let started = path.metadata().and_then(|file| file.modified()).ok()?;
+    let process = Process { started, ..Process::of_pid(pid)? };
+    cgroups.contains(container.record.id.as_str()).then_some(process)
+}
+
 impl Process {
     /// The process with this number, as it is now.
     pub(crate) fn of_pid(pid: i32) -> Option<Self> {

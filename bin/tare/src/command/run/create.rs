@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::{Context as _, anyhow};
 use bundle::BundleOptions;
 use cli::ErrorExt as _;
-use image::{Network, Platform, RunOptions};
+use image::{Network, Platform, Reference, RunOptions};
 use store::{Image, Store};
 
 use super::{Arguments, Unfinished};
@@ -21,7 +21,7 @@ pub(super) fn create(
 ) -> anyhow::Result<(Container, MonitorLock)> {
     let path = context.store.path()?;
     let store = Store::open(&path)?;
-    container::sweep(store.root());
+    container::sweep(&context.root, store.root());
     let image = find(&store, arguments)?;
     let record = record(arguments, &store, &image)?;
     let mut options = options(arguments, &record)?;
@@ -60,6 +60,9 @@ fn find(store: &Store, arguments: &Arguments) -> anyhow::Result<Image> {
 }
 
 fn suggestion(store: &Store, name: &str) -> String {
+    if let Err(error) = name.parse::<Reference>() {
+        return error.to_string();
+    }
     let references = store.references().unwrap_or_default();
     let names = references.into_iter().filter_map(|(name, _)| name);
     let near = cli::nearest_images(name, names).join(", ");
