@@ -9,9 +9,13 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 say() { printf '\n\033[1m%s\033[0m\n' "$*" >&2; }
 die() { printf '%s: error: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
-# Runs a command as root: directly, or through sudo.
+# Runs a command as root: directly, or through sudo, which would choose a PATH of its own.
 as_root() {
-    if [ "$(id -u)" = 0 ]; then "$@"; else sudo --preserve-env=TARE_STORE,PATH "$@"; fi
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    else
+        sudo env "PATH=$PATH" ${TARE_STORE:+"TARE_STORE=$TARE_STORE"} "$@"
+    fi
 }
 
 # Installs the Debian packages named, as far as they are missing.
