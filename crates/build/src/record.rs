@@ -32,7 +32,7 @@ pub(crate) struct LayerRef {
 }
 
 /// A tar of nothing: two blocks of zeros.
-static EMPTY: LazyLock<Digest> = LazyLock::new(|| Digest::of(&[0; 1024]));
+static EMPTY: LazyLock<Digest> = LazyLock::new(|| Digest::of([0; 1024]));
 
 impl LayerRef {
     /// Whether nothing is in it, as after a command that changed no file.

@@ -1,0 +1,3 @@
+mkdir q
+echo hi > q/z
+ln -s /q l

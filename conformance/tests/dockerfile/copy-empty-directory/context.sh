@@ -1,0 +1,2 @@
+mkdir e
+chmod 711 e
