@@ -5,6 +5,8 @@
 //! result; `scripts/golden.py` writes it. `ARG` entries of the history are left out: what they hold
 //! differs between BuildKit's versions.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
