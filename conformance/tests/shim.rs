@@ -157,6 +157,29 @@ fn a_terminal_is_one() {
 }
 
 #[test]
+fn a_terminal_left_to_others_is_given_up() {
+    let containerd = Containerd::new();
+    containerd.detach(TARE, "long", &["/bin/sleep", "1000"]);
+    let ctr = format!(
+        "ctr -a {} -n {} task exec -t --exec-id e long /bin/sh -c 'sleep 1000 & echo parted; exit 6'",
+        containerd.path("containerd.sock").display(),
+        containerd.namespace,
+    );
+    let mut script = Command::new("script")
+        .args(["-qec", &ctr, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script is installed");
+    // Its input must not end before the command has.
+    let _input = script.stdin.take();
+    let mut seen = String::new();
+    std::io::Read::read_to_string(&mut script.stdout.take().unwrap(), &mut seen).unwrap();
+    assert!(seen.contains("parted"), "{seen}");
+    assert_eq!(script.wait().unwrap().code(), Some(6), "{seen}");
+}
+
+#[test]
 fn a_log_file_gets_the_output() {
     let containerd = Containerd::new();
     let log = containerd.path("output");

@@ -1,7 +1,9 @@
 //! `delete`: containerd finds a shim dead, and what it left is taken away: processes, cgroups and state
 //! by the runtime, mounts here. The bundle itself is containerd's to remove.
 
-use std::io::Write;
+use std::fs;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -28,6 +30,7 @@ pub(crate) fn delete(arguments: &Arguments) -> anyhow::Result<()> {
     };
     rootfs::unmount_listed(&bundle.join("rootfs"))?;
     deleted?;
+    remove_socket(&bundle);
     let exit = Exit::killed();
     let mut response = DeleteResponse::new();
     response.pid = pid;
@@ -35,6 +38,17 @@ pub(crate) fn delete(arguments: &Arguments) -> anyhow::Result<()> {
     response.exited_at = Some(Timestamp::from(exit.at)).into();
     let bytes = response.write_to_bytes().context("encode the answer")?;
     std::io::stdout().write_all(&bytes).context("write the answer")
+}
+
+/// Removes the socket that a killed shim could not remove. One that lives, with others of the pod, listens.
+fn remove_socket(bundle: &Path) {
+    let Ok(address) = fs::read_to_string(bundle.join("address")) else { return };
+    let socket = address.trim().trim_start_matches("unix://");
+    let refused = |error: io::Error| error.kind() == ErrorKind::ConnectionRefused;
+    if UnixStream::connect(socket).is_err_and(refused) {
+        // A socket that stays is taken over by the next shim of this name.
+        let _ = fs::remove_file(socket);
+    }
 }
 
 /// The runtime's `delete --force`: it kills what still runs, and does not mind what is gone.

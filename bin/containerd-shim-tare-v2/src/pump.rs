@@ -38,20 +38,30 @@ impl Pump {
         }
     }
 
-    /// Passes on what there is.
-    pub(crate) fn turn(&mut self) {
+    /// Whether bytes wait for the sink.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Passes on what there is; whether there was anything.
+    pub(crate) fn turn(&mut self) -> bool {
         let mut buffer = [0; CHUNK];
+        let mut moved = false;
         while self.flush() {
-            let Some(from) = &mut self.from else { return };
+            let Some(from) = &mut self.from else { break };
             match from.read(&mut buffer) {
                 Ok(0) => self.from = None,
-                Ok(length) => self.pending.extend_from_slice(&buffer[..length]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Ok(length) => {
+                    self.pending.extend_from_slice(&buffer[..length]);
+                    moved = true;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // A terminal that all programs have closed says EIO.
                 Err(_) => self.from = None,
             }
         }
+        moved
     }
 
     /// Whether nothing is left to write. A sink that is gone takes everything.

@@ -96,7 +96,7 @@ impl Server {
 
     fn wait(&self, leave_at: Option<Instant>) -> anyhow::Result<()> {
         let lonely = self.lonely_since.map(|since| since + LONELY);
-        let due = [self.tasks.events.due(), leave_at, lonely].into_iter().flatten().min();
+        let due = [self.tasks.due(), leave_at, lonely].into_iter().flatten().min();
         let timeout = due.map(|due| {
             let left = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
             Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }

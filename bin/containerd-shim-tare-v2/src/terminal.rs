@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use rustix::event::PollFlags;
@@ -76,12 +77,17 @@ impl Drop for ConsoleSocket {
     }
 }
 
+/// When a process has ended, others may hold its terminal open, that it left in the background. They are
+/// listened to as long as they do not pause for this time.
+const LINGER: Duration = Duration::from_millis(500);
+
 /// A terminal in use.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     master: File,
     output: Pump,
     input: Option<Pump>,
+    last_output: Instant,
 }
 
 impl Terminal {
@@ -95,7 +101,7 @@ impl Terminal {
         let copy = || master.try_clone().context("double the terminal's descriptor");
         let output = Pump::new(copy()?, stdout);
         let input = stdin.map(|from| anyhow::Ok(Pump::new(from, copy()?))).transpose()?;
-        Ok(Self { master, output, input })
+        Ok(Self { master, output, input, last_output: Instant::now() })
     }
 
     /// Tells the programs how large it is, characters.
@@ -107,9 +113,14 @@ impl Terminal {
         rustix::termios::tcsetwinsize(&self.master, size).context("resize the terminal")
     }
 
-    /// Whether all its output has been passed on, and no more can come.
+    /// Whether all output of a process that has ended has been passed on.
     pub(crate) fn is_done(&self) -> bool {
-        self.output.is_done()
+        self.output.is_done() || self.quiet_at().is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// When nothing more is expected of a process that has ended; never while its reader lags behind.
+    pub(crate) fn quiet_at(&self) -> Option<Instant> {
+        (!self.output.is_full()).then(|| self.last_output + LINGER)
     }
 
     /// What to poll for.
@@ -120,7 +131,9 @@ impl Terminal {
 
     /// Carries what there is.
     pub(crate) fn turn(&mut self) {
-        self.output.turn();
+        if self.output.turn() {
+            self.last_output = Instant::now();
+        }
         if let Some(input) = &mut self.input {
             input.turn();
             if input.is_done() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use rustix::event::PollFlags;
 use serde_json::Value;
@@ -125,11 +126,18 @@ impl Process {
         if let Some(terminal) = &mut self.terminal {
             terminal.turn();
         }
+        // The last words of a terminal come a moment after the end.
         let all_said = self.terminal.as_ref().is_none_or(Terminal::is_done);
         if self.stage == Stage::Stopped && all_said {
             self.terminal = None;
             self.kept = Kept::default();
         }
+    }
+
+    /// When [`Process::turn`] is to be called at the latest.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let ended = self.stage == Stage::Stopped;
+        self.terminal.as_ref().filter(|_| ended).and_then(Terminal::quiet_at)
     }
 
     pub(crate) fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {

@@ -20,6 +20,7 @@ mod start;
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
+use std::time::Instant;
 
 use containerd_shim_protos::api::Empty;
 use rustix::event::PollFlags;
@@ -163,6 +164,12 @@ impl Tasks {
     pub(crate) fn turn(&mut self) {
         self.processes_mut().for_each(Process::turn);
         self.events.turn();
+    }
+
+    /// When [`Tasks::turn`] is to be called at the latest.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let processes = self.containers.values().flat_map(Container::processes);
+        processes.filter_map(Process::due).chain(self.events.due()).min()
     }
 
     /// What to poll for.
