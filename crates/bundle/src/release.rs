@@ -12,29 +12,47 @@ use crate::record::{NAME, Record, is_missing};
 /// included, and ends its lease. The container should have ended.
 ///
 /// It is no error if `dir` is missing, nor if parts of the bundle are: after a reboot the mount, after
-/// a release that was cut short whatever it took away.
+/// a release that was cut short whatever it took away, after `rm -rf` all but the mounted directory.
 ///
 /// # Errors
 /// [`Error::NotABundle`] for any other directory: nothing is touched then. Someone else's mount: in
 /// the root file system before anything is deleted, elsewhere in the bundle when it is reached; it is
 /// never entered. What the disk says.
 pub fn release(dir: &Path) -> Result<(), Error> {
-    match fs::metadata(dir) {
+    // By its own name: a link to it, or `.`, cannot be removed as a directory.
+    let dir = &match dir.canonicalize() {
         Err(error) if is_missing(&error) => return Ok(()),
         other => other.map_err(Error::io("find", dir))?,
     };
     let record = match Record::read(dir) {
         Ok(record) => Some(record),
-        Err(Error::NotABundle(dir)) => return Err(Error::NotABundle(dir)),
+        Err(Error::NotABundle(named)) if !is_remnant(dir) => return Err(Error::NotABundle(named)),
         // Damaged: the lease cannot be found, and ends when the collector finds this file gone.
         Err(_) => None,
     };
     take_away(dir)?;
-    fs::remove_file(dir.join(NAME)).map_err(Error::io("remove", &dir.join(NAME)))?;
+    match fs::remove_file(dir.join(NAME)) {
+        Err(error) if !is_missing(&error) => {
+            return Err(Error::io("remove", &dir.join(NAME))(error));
+        }
+        _ => {}
+    }
     if let Some(record) = record {
         end_lease(&record);
     }
     fs::remove_dir(dir).map_err(Error::io("remove", dir))
+}
+
+/// Whether this is what `rm -rf` leaves of a bundle: a root file system of ours, still mounted, and nothing
+/// that no bundle has.
+fn is_remnant(dir: &Path) -> bool {
+    let parts = ["rootfs", "rw", "config.json"];
+    let known = fs::read_dir(dir).is_ok_and(|mut entries| {
+        entries.all(|entry| {
+            entry.is_ok_and(|entry| parts.iter().any(|part| entry.file_name() == *part))
+        })
+    });
+    known && rootfs::is_mounted(&dir.join("rootfs")).unwrap_or(false)
 }
 
 /// Removes all but `tare.json`. That goes last, since it says that the rest is ours to remove.

@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use image::Users;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rootfs::open_inside;
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use crate::Error;
@@ -28,9 +29,8 @@ pub fn read_users(rootfs: &Path) -> Result<Users, Error> {
 
 fn read(root: &OwnedFd, name: &str) -> io::Result<String> {
     // NONBLOCK: a pipe in the place of the file must not keep us waiting.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let file = match openat2(root.as_fd(), name, flags, Mode::empty(), resolve) {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match open_inside(root, Path::new(name), flags) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO) => return Ok(String::new()),
         Err(error) => return Err(error.into()),

@@ -9,8 +9,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use image::{Mount, MountKind, Propagation, RunOptions};
-use rustix::fs::AtFlags;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, chmodat, mkdirat, openat, openat2};
+use rootfs::open_inside;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, chmodat, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::Error;
@@ -57,15 +57,11 @@ fn names(volume: &Path) -> Vec<PathBuf> {
     names
 }
 
-/// Makes what is missing of a directory, and gives the place where it really is. Links are followed
-/// inside the root (openat2(2), RESOLVE_IN_ROOT).
+/// Makes what is missing of a directory, and gives the place where it really is.
 fn make(rootfs: &Path, names: &[PathBuf]) -> Result<PathBuf, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let root = openat(CWD, rootfs, flags, Mode::empty())?;
-    let open = |path: &Path| {
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        openat2(&root, path, flags, Mode::empty(), resolve)
-    };
+    let open = |path: &Path| open_inside(&root, path, flags);
     let (mut path, mut directory) = (PathBuf::new(), open(Path::new("."))?);
     for name in names {
         path.push(name);

@@ -93,6 +93,31 @@ fn config(fixture: &Fixture) -> Value {
     serde_json::from_slice(&fs::read(fixture.path("bundle/config.json")).unwrap()).unwrap()
 }
 
+#[test]
+fn mounts_elsewhere_do_not_disturb() {
+    let fixture = Fixture::new();
+    let image = image(&fixture);
+    let busy = std::sync::atomic::AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // The kernel gives up a walk through `..` when anything is renamed.
+            let (a, b) = (fixture.path("a"), fixture.path("b"));
+            fs::create_dir(&a).unwrap();
+            while busy.load(std::sync::atomic::Ordering::Relaxed) {
+                fs::rename(&a, &b).unwrap();
+                fs::rename(&b, &a).unwrap();
+            }
+        });
+        let dir = fixture.path("bundle");
+        let tried = (0..20).try_for_each(|_| {
+            create(&fixture.store, &image, &dir, &options(false))?;
+            release(&dir)
+        });
+        busy.store(false, std::sync::atomic::Ordering::Relaxed);
+        tried.unwrap();
+    });
+}
+
 /// The destinations that are not every container's.
 fn mounts(fixture: &Fixture) -> Vec<String> {
     let config = config(fixture);

@@ -9,11 +9,12 @@ use std::ffi::CString;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use crate::Error;
+use crate::inside::open_inside;
 use crate::mount::proc_path;
 
 /// What mount(2) reads of a file system's options, with the zero at their end.
@@ -120,7 +121,7 @@ fn open_target(root: &Path, target: &str) -> Result<OwnedFd, Error> {
     if inside.is_empty() {
         return Ok(root_fd);
     }
-    openat2(&root_fd, inside, flags, Mode::empty(), ResolveFlags::IN_ROOT)
+    open_inside(&root_fd, Path::new(inside), flags)
         .map_err(Error::io("open the mount point", &root.join(inside)))
 }
 

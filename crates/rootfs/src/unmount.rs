@@ -26,6 +26,15 @@ pub fn unmount(target: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether a root file system of ours is mounted at `target`, and nothing else at or below it.
+///
+/// # Errors
+/// [`Error::Foreign`] if someone else's mount stands there.
+pub fn is_mounted(target: &Path) -> Result<bool, Error> {
+    let Some(target) = real_path(target)? else { return Ok(false) };
+    Ok(ours_at(&mount_table()?, &target)? > 0)
+}
+
 /// The target's absolute path with the links in its parents followed, but never its own: a link in
 /// the place of a mount point leads to somebody else's. `None` if it is missing.
 fn real_path(target: &Path) -> Result<Option<PathBuf>, Error> {

@@ -11,6 +11,10 @@ use rustix::mount::{
 
 use crate::Error;
 
+/// Where overlayfs cannot write.
+const NO_UPPER: &str = "overlayfs cannot have its read-write layer on the file system there, such as \
+                        another overlay; on ext4, xfs, btrfs and tmpfs it can";
+
 /// A file system that is being configured. Dropped before [`Context::mount`], nothing is left.
 pub(super) struct Context<'a> {
     fd: OwnedFd,
@@ -76,7 +80,10 @@ impl<'a> Context<'a> {
         while let Ok(length) = rustix::io::read(&self.fd, &mut buffer) {
             // A message has a letter for its level and a space before the text.
             let text = String::from_utf8_lossy(&buffer[..length]);
-            messages.push(text.get(2..).unwrap_or_default().trim().to_owned());
+            let text = text.get(2..).unwrap_or_default().trim();
+            // The kernel names it by our descriptor, which nobody else can look at.
+            let upper = text.contains("not supported as upperdir");
+            messages.push(if upper { NO_UPPER } else { text }.to_owned());
         }
         match messages.is_empty() {
             true => "the kernel refuses it".to_owned(),
