@@ -1,6 +1,12 @@
 //! containerd-shim-tare-v2 under a real containerd, and the same under containerd's own shim where that
 //! can do it.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    reason = "a test is a program: it reads the environment, and shows a daemon's log when it fails"
+)]
+
 mod containerd;
 
 use std::io::{BufRead, BufReader, Write};
@@ -293,10 +299,7 @@ fn what_shares_the_hosts_pids_ends_with_the_first_process() {
     let flags = ["-d", "--null-io", "--with-ns", &namespace];
     let output = containerd.run(TARE, &flags, "shared", &["/bin/sh", "-c", &script]);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let stray = || {
-        processes()
-            .any(|(_, line)| line.iter().any(|word| *word == mark) && line[0].ends_with("sleep"))
-    };
+    let stray = || processes().any(|(_, line)| line.contains(&mark) && line[0].ends_with("sleep"));
     until("the stray begins", stray);
     let (pid, _) = containerd.task("shared").unwrap();
     assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
