@@ -152,3 +152,16 @@ fn an_ordinary_user_is_told_that_bundles_need_root() {
     );
     assert_eq!(bundle, Said { code: 1, out: String::new(), err });
 }
+
+#[test]
+fn an_image_without_a_command_has_a_shell() {
+    let world = World::new();
+    let tar = world.path("image.tar");
+    world.ok(&["import", "-q", tar.to_str().unwrap(), "bare"]);
+    let dir = world.path("b");
+    world.ok(&["bundle", "bare", dir.to_str().unwrap()]);
+    let config = fs::read(dir.join("config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(config["process"]["args"], serde_json::json!(["sh"]));
+    world.ok(&["unbundle", dir.to_str().unwrap()]);
+}

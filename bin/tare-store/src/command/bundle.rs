@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// Where the bundle is made; what is there must be empty
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// Command and arguments, in place of the image's
+    /// Command and arguments, in place of the image's; sh where neither has any
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<String>,
     #[command(flatten)]
@@ -53,6 +53,10 @@ fn make(arguments: &Arguments, store: &Store) -> anyhow::Result<()> {
         None => store.image(&descriptor, &Platform::host())?,
     };
     let mut run = arguments.flags.options(&arguments.command)?;
+    // A bundle is there to be looked at and changed too: it need not know yet what it is to run.
+    if arguments.flags.command_line(&image.config.config, &arguments.command).is_empty() {
+        run.args = vec!["sh".to_owned()];
+    }
     if arguments.init {
         run.init = Some(cli::sibling("tare")?);
     }
