@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! <store>/tare/build/tmp/<unique>/      one per build, flocked as long as the build lives
+//!   hosts, resolv.conf                  what all containers of the build see
 //!   run-N/                              one per container: bundle, upper and work directories
 //! ```
 //!
@@ -48,6 +49,10 @@ impl Scratch {
         };
         let lock = make().map_err(|error: std::io::Error| Error::io("create", &path, error))?;
         Ok(Self { path, name, next: AtomicUsize::new(1), _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// A new directory for a step.

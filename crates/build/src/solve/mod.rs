@@ -12,6 +12,7 @@
 
 mod copy;
 mod mounts;
+mod network;
 mod run;
 mod schedule;
 mod snapshot;
@@ -170,6 +171,7 @@ impl<'a> Solver<'a> {
             return Ok(scratch.clone());
         }
         let made = Arc::new(Scratch::new(&self.temporary())?);
+        network::write(made.path())?;
         *scratch = Some(made.clone());
         Ok(made)
     }

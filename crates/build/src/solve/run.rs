@@ -12,7 +12,6 @@
 //! makes, get into the layer.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use image::{ImageConfig, MountKind, Network, Platform, Propagation, RunOptions};
@@ -34,12 +33,6 @@ const TAIL_BYTES: usize = 4096;
 
 /// The host name inside: the same on every machine, for some programs write it into files.
 const HOSTNAME: &str = "tare-build";
-
-/// Where the host says who resolves names.
-const RESOLV_CONF: &str = "/etc/resolv.conf";
-
-/// The names that a command can do without a network.
-const HOSTS: &str = "127.0.0.1\tlocalhost tare-build\n::1\tlocalhost ip6-localhost ip6-loopback\n";
 
 impl Work<'_> {
     pub(super) fn run(&mut self, run: &Run, shown: &Shown<'_>) -> Result<Ended, Error> {
@@ -156,7 +149,7 @@ impl Work<'_> {
         step: &Step,
     ) -> Result<Vec<LayerPath>, Error> {
         let users = self.users()?;
-        let mut mounts = network_files(step.path())?;
+        let mut mounts = super::network::mounts(self.solver.scratch()?.path());
         mounts.extend(
             self.solver
                 .options
@@ -218,25 +211,9 @@ pub(super) fn bind(source: PathBuf, destination: PathBuf, read_only: bool) -> im
     image::Mount { destination, kind, read_only, options: Vec::new() }
 }
 
-/// What a command needs to find others on the network.
-fn network_files(step: &Path) -> Result<Vec<image::Mount>, Error> {
-    // A host that resolves no names has no such file.
-    let resolv_conf = fs::read(RESOLV_CONF).unwrap_or_default();
-    let files =
-        [("hosts", "/etc/hosts", HOSTS.as_bytes()), ("resolv.conf", RESOLV_CONF, &resolv_conf)];
-    let mount = |(name, target, content): (&str, &str, &[u8])| {
-        let path = step.join(name);
-        // Whoever runs the command reads them, whatever the builder's umask.
-        fs::write(&path, content)
-            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)))
-            .map_err(|error| Error::io("write", &path, error))?;
-        Ok(bind(path, PathBuf::from(target), true))
-    };
-    files.into_iter().map(mount).collect()
-}
-
 /// A heredoc that begins with `#!`, to be executed where BuildKit puts it.
 fn script(name: &str, content: &str, step: &Path) -> Result<image::Mount, Error> {
+    use std::os::unix::fs::PermissionsExt as _;
     let folder = step.join("pipes");
     let path = folder.join(name);
     let write = || {

@@ -1,0 +1,35 @@
+//! What a command needs to find others on the network: `/etc/hosts` and `/etc/resolv.conf`, the same
+//! files for all commands of a build. They are seen, read-only, and never part of a layer.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::run::bind;
+use crate::Error;
+
+/// Where the host says who resolves names.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// The names that need no resolver. The second one is the container's own.
+const HOSTS: &str = "127.0.0.1\tlocalhost tare-build\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+
+/// Writes the files into the working directory of a build.
+pub(super) fn write(folder: &Path) -> Result<(), Error> {
+    // A host that resolves no names has no such file.
+    let resolv_conf = fs::read(RESOLV_CONF).unwrap_or_default();
+    for (name, content) in [("hosts", HOSTS.as_bytes()), ("resolv.conf", &resolv_conf)] {
+        let path = folder.join(name);
+        // Whoever runs a command reads them, whatever the builder's umask.
+        fs::write(&path, content)
+            .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)))
+            .map_err(|error| Error::io("write", &path, error))?;
+    }
+    Ok(())
+}
+
+/// The files in `folder`, where a command looks for them.
+pub(super) fn mounts(folder: &Path) -> Vec<image::Mount> {
+    let mount = |name: &str, target: &str| bind(folder.join(name), PathBuf::from(target), true);
+    vec![mount("hosts", "/etc/hosts"), mount("resolv.conf", RESOLV_CONF)]
+}
