@@ -32,6 +32,15 @@ fn cut(path: &Path) {
 }
 
 #[test]
+fn writing_a_blob_again_heals_it() {
+    let fixture = Fixture::new();
+    let descriptor = fixture.store.put_blob(media_type::CONFIG, b"good").unwrap();
+    std::fs::write(fixture.store.blob_path(&Digest::of(b"good")), b"evil").unwrap();
+    fixture.store.put_blob(media_type::CONFIG, b"good").unwrap();
+    assert_eq!(fixture.store.read_blob(&descriptor).unwrap(), b"good");
+}
+
+#[test]
 fn a_layer_that_was_written_to_is_refused_and_healed_by_the_next_import() {
     for damage in [|path: &Path| flip(path, 100_000), cut] {
         let fixture = Fixture::new();

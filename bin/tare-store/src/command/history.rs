@@ -16,12 +16,8 @@ pub(crate) struct Arguments {
     /// Print whole ids and instructions
     #[arg(long)]
     no_trunc: bool,
-    /// Print a JSON array
-    #[arg(long)]
-    json: bool,
-    /// How to print: table or json
-    #[arg(long, value_name = "FORMAT", value_parser = ["table", "json"])]
-    format: Option<String>,
+    #[command(flatten)]
+    format: cli::FormatFlags,
     /// Print only the diff ids of the layers
     #[arg(short, long)]
     quiet: bool,
@@ -55,7 +51,7 @@ struct Step {
 pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {
     let (_, image) = find::image(store, &arguments.image, arguments.platform.as_ref())?;
     let steps = steps(store, &image);
-    if arguments.json || arguments.format.as_deref() == Some("json") {
+    if arguments.format.is_json() {
         cli::print_json(&steps)?;
     } else if arguments.quiet {
         for diff_id in steps.iter().filter_map(|step| step.diff_id.as_ref()) {

@@ -10,12 +10,8 @@ use crate::find;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Print a JSON array
-    #[arg(long)]
-    json: bool,
-    /// How to print: table or json
-    #[arg(long, value_name = "FORMAT", value_parser = ["table", "json"])]
-    format: Option<String>,
+    #[command(flatten)]
+    format: cli::FormatFlags,
     /// Print only the ids
     #[arg(short, long)]
     quiet: bool,
@@ -61,7 +57,7 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
         .collect();
     // The youngest first, as docker lists them.
     rows.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.name.cmp(&b.name)));
-    if arguments.json || arguments.format.as_deref() == Some("json") {
+    if arguments.format.is_json() {
         cli::print_json(&rows)?;
     } else if arguments.quiet {
         for row in &rows {

@@ -18,12 +18,8 @@ pub(crate) struct Arguments {
     /// Print whole ids and commands
     #[arg(long)]
     no_trunc: bool,
-    /// Print a JSON array
-    #[arg(long)]
-    json: bool,
-    /// How to print: table or json
-    #[arg(long, value_name = "FORMAT", value_parser = ["table", "json"])]
-    format: Option<String>,
+    #[command(flatten)]
+    format: cli::FormatFlags,
 }
 
 /// One container as `--json` shows it.
@@ -58,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
             shown.push((container, status));
         }
     }
-    if arguments.json || arguments.format.as_deref() == Some("json") {
+    if arguments.format.is_json() {
         cli::print_json(&shown.iter().map(row).collect::<Vec<_>>())?;
     } else if arguments.quiet {
         for (container, _) in &shown {
