@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use containerd_shim_protos::ttrpc::Request;
 use containerd_shim_protos::ttrpc::proto::{MESSAGE_TYPE_REQUEST, MessageHeader};
 use rustix::event::{PollFd, PollFlags, Timespec};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::arguments::Arguments;
 use crate::bootstrap::EVENTS_ADDRESS;
@@ -44,6 +47,7 @@ pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     crate::log::set_debug(arguments.debug);
     // Its own session: a signal for the process group of who started it is not meant for it.
     let _ = rustix::process::setsid();
+    ignore_requests_to_end()?;
     let events = std::env::var(EVENTS_ADDRESS)
         .with_context(|| format!("{EVENTS_ADDRESS} is not set: start a shim with `start`"))?;
     let publisher = Publisher::new(&events, &arguments.namespace);
@@ -58,6 +62,15 @@ pub(crate) fn serve(arguments: &Arguments) -> anyhow::Result<()> {
     let ended = server.run();
     let _ = std::fs::remove_file(arguments.socket.trim_start_matches("unix://"));
     ended.inspect_err(|error| crate::log::error(&format!("{error:#}")))
+}
+
+/// Its containers depend on it: only containerd ends it, as it does its own shims. The handlers do nothing,
+/// and unlike an ignored signal they are not passed on to programs that it starts.
+fn ignore_requests_to_end() -> anyhow::Result<()> {
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, Arc::default()).context("handle signals")?;
+    }
+    Ok(())
 }
 
 /// Takes the socket from stdin, which becomes empty.

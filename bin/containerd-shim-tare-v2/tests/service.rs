@@ -24,7 +24,7 @@ use support::{Shim, code, kill, patience, success, until};
 
 fn fifo(folder: &Path, name: &str) -> String {
     let path = folder.join(name);
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(Command::new("mkfifo").arg(&path).status().expect("mkfifo is installed").success());
     path.display().to_string()
 }
 
@@ -208,6 +208,9 @@ fn the_end_is_kept_until_it_is_asked_for() {
     until("it has ended", || {
         task.state(patience(), &state).unwrap().status == Status::STOPPED.into()
     });
+    // Only containerd ends a shim.
+    let [process] = shim.processes()[..] else { panic!("one process") };
+    assert!(Command::new("kill").arg(process.to_string()).status().unwrap().success());
     let told = shim.wait(&task);
     assert_eq!(told.exit_status, 42);
     assert!(told.exited_at.seconds > 0);

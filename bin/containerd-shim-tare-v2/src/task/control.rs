@@ -13,6 +13,7 @@ use containerd_shim_protos::events::task::{TaskPaused, TaskResumed};
 
 use super::container::Stage;
 use super::{Answer, Answered, Caller, Tasks};
+use crate::events::Topic;
 use crate::runtime::{memory, name_of};
 use crate::wire::Refusal;
 
@@ -21,7 +22,7 @@ impl Tasks {
         self.freeze("pause", request.id, caller, |tasks, id| {
             let mut event = TaskPaused::new();
             event.container_id = id;
-            tasks.events.publish("/tasks/paused", &event);
+            tasks.events.publish(Topic::PAUSED, &event);
         })
     }
 
@@ -29,7 +30,7 @@ impl Tasks {
         self.freeze("resume", request.id, caller, |tasks, id| {
             let mut event = TaskResumed::new();
             event.container_id = id;
-            tasks.events.publish("/tasks/resumed", &event);
+            tasks.events.publish(Topic::RESUMED, &event);
         })
     }
 

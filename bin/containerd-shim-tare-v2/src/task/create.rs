@@ -14,6 +14,7 @@ use super::container::{Container, Process, Stage};
 use super::{Answer, Answered, Caller, Tasks};
 use crate::arguments::is_identifier;
 use crate::bundle;
+use crate::events::Topic;
 use crate::options::Options;
 use crate::runtime::{Runtime, Started, Streams};
 use crate::stdio::{self, Kept, Paths};
@@ -84,7 +85,7 @@ impl Tasks {
         container.init.advance(Stage::Making, Stage::Created)?;
         container.init.pid = pid;
         connect(&mut container.init, prepared)?;
-        self.events.publish("/tasks/create", &created_event(request, pid));
+        self.events.publish(Topic::CREATE, &created_event(request, pid));
         self.claim(pid);
         let mut response = CreateTaskResponse::new();
         response.pid = pid;

@@ -6,6 +6,7 @@ use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 
 use super::container::{Process, Stage};
 use super::{Answer, Answered, Caller, Tasks};
+use crate::events::Topic;
 use crate::reaper::Exit;
 use crate::wire::{self, Refusal, Reply};
 
@@ -57,7 +58,7 @@ impl Tasks {
         event.pid = process.pid;
         event.exit_status = exit.status;
         event.exited_at = Some(Timestamp::from(exit.at)).into();
-        self.events.publish("/tasks/delete", &event);
+        self.events.publish(Topic::DELETE, &event);
         let mut response = DeleteResponse::new();
         response.pid = process.pid;
         response.exit_status = exit.status;

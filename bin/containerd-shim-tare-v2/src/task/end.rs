@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::container::Stage;
 use super::{Answer, Answered, Caller, Tasks};
+use crate::events::Topic;
 use crate::reaper::Exit;
 use crate::wire::{self, Refusal};
 
@@ -76,7 +77,7 @@ impl Tasks {
         event.pid = process.pid;
         event.exit_status = exit.status;
         event.exited_at = Some(Timestamp::from(exit.at)).into();
-        self.events.publish("/tasks/exit", &event);
+        self.events.publish(Topic::EXIT, &event);
         if exec.is_empty() {
             self.end_others(id);
         }
@@ -122,7 +123,7 @@ fn signal(pid: u32, number: u32) -> Result<(), Refusal> {
     let Some(pid) = pid else { return Err(Refusal::state("the process has not been started")) };
     let signal = i32::try_from(number).ok().and_then(Signal::from_named_raw);
     let Some(signal) = signal else {
-        return Err(Refusal::invalid(format!("{number} is no signal")));
+        return Err(Refusal::invalid(format!("signal {number} cannot be sent")));
     };
     match kill_process(pid, signal) {
         Ok(()) => Ok(()),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::container::{Process, Stage};
 use super::{Answer, Answered, Tasks};
 use crate::arguments::is_identifier;
+use crate::events::Topic;
 use crate::stdio::Paths;
 use crate::wire::Refusal;
 
@@ -32,7 +33,7 @@ impl Tasks {
         let mut event = TaskExecAdded::new();
         event.container_id = request.id;
         event.exec_id.clone_from(name);
-        self.events.publish("/tasks/exec-added", &event);
+        self.events.publish(Topic::EXEC_ADDED, &event);
         Ok(Answer::empty())
     }
 }

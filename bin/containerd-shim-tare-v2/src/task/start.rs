@@ -11,6 +11,7 @@ use super::container::{Container, Stage};
 use super::create::{Prepared, connect, prepare};
 use super::{Answer, Answered, Caller, Tasks};
 use crate::bundle;
+use crate::events::Topic;
 use crate::reaper::Exit;
 use crate::runtime::{Started, memory, name_of};
 use crate::wire::{self, Refusal, Reply};
@@ -38,7 +39,7 @@ impl Tasks {
                 let mut event = TaskStart::new();
                 event.container_id.clone_from(&id);
                 event.pid = pid;
-                tasks.events.publish("/tasks/start", &event);
+                tasks.events.publish(Topic::START, &event);
             }
             tasks.claim(pid);
             outcome?;
@@ -90,7 +91,7 @@ impl Tasks {
         event.container_id = id.to_owned();
         event.exec_id = exec.to_owned();
         event.pid = pid;
-        self.events.publish("/tasks/exec-started", &event);
+        self.events.publish(Topic::EXEC_STARTED, &event);
         self.claim(pid);
         Ok(started_response(pid))
     }
