@@ -1,8 +1,8 @@
 //! Opening a store, and making it where there is none.
 //!
-//! Opening one that is there reads one small file and looks for another. Making one is done under a
-//! lock on the directory itself, so that two processes may start at once; `tare/lock` comes last and
-//! says that all is there.
+//! Opening one that is there reads one small file and looks whether all is there: what is ours is a
+//! cache, and anybody may delete any of it. Making one is done under a lock on the directory itself, so
+//! that two processes may start at once; `tare/lock` comes last.
 
 use std::fs::{self, File};
 use std::io;
@@ -41,7 +41,7 @@ impl Store {
     /// The directory holds something else, or cannot be read or made.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let root = std::path::absolute(root).map_err(Error::io("find", root))?;
-        let complete = is_layout(&root)? && root.join("tare/lock").exists();
+        let complete = is_layout(&root)? && is_complete(&root);
         let layout = if complete {
             open_directory(&root).and_then(|dir| OciDir::open(dir).map_err(layout_error(&root)))?
         } else {
@@ -69,6 +69,11 @@ fn is_layout(root: &Path) -> Result<bool, Error> {
         "1.0.0" => Ok(true),
         version => Err(Error::LayoutVersion { path, version: version.to_owned() }),
     }
+}
+
+fn is_complete(root: &Path) -> bool {
+    let tare = root.join("tare");
+    tare.join("lock").exists() && DIRECTORIES.iter().all(|name| tare.join(name).is_dir())
 }
 
 fn make(root: &Path) -> Result<OciDir, Error> {

@@ -12,7 +12,7 @@ use std::path::Path;
 use fixture::{Fixture, gzip, tar_of};
 use image::manifest;
 use image::{DiffId, Digest, Reference, media_type};
-use store::{Error, GcOptions};
+use store::{Error, GcOptions, Store};
 
 /// Two megabytes: more than is compared byte by byte.
 fn big_tar() -> Vec<u8> {
@@ -117,5 +117,28 @@ fn gc_takes_nothing_while_an_image_that_has_a_name_cannot_be_read() {
         fixture.store.untag(&name.to_string()).unwrap();
         fixture.store.gc(GcOptions::default()).unwrap();
         assert_eq!(fixture.names("blobs/sha256"), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn any_part_of_the_cache_may_be_deleted() {
+    for part in ["", "tmp", "layers", "rootfs", "build", "build/records", "leases", "lock"] {
+        let fixture = Fixture::new();
+        let (blob, diff_id, changeset) = fixture.store.import_layer(&big_tar()[..]).unwrap();
+        let Fixture { store, directory } = fixture;
+        let root = store.root().to_owned();
+        drop(store);
+        let path = root.join("tare").join(part);
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
+        let store = Store::open(&root).unwrap();
+        let layer = store.layer(&blob, &diff_id).unwrap();
+        assert_eq!(layer.changeset().unwrap(), changeset, "without {part:?}");
+        store.cache_put("key", b"value", &[]).unwrap();
+        store.gc(GcOptions::default()).unwrap();
+        drop(directory);
     }
 }
