@@ -9,6 +9,8 @@
 //! an index of the layer tars, with [`Driver::Directory`] the unpacked files. [`mount()`] lays a thin
 //! read-write layer over it, and [`capture`] reads that layer back as a changeset.
 //!
+//! [`mount_listed`] makes what a container engine has listed instead.
+//!
 //! All mounts of the project but a container's own are made here. A mount becomes visible when it
 //! is complete, as a single one, and outlives the process only if [`Mount::keep`] says so. What is
 //! prepared appears under its final name when it is complete; a crash leaves at most a name that

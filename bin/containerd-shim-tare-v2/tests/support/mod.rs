@@ -120,8 +120,10 @@ impl Shim {
 
 impl Drop for Shim {
     fn drop(&mut self) {
-        for pid in self.processes() {
-            kill(pid);
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.processes().is_empty() && Instant::now() < deadline {
+            self.processes().into_iter().for_each(kill);
+            std::thread::sleep(Duration::from_millis(5));
         }
         for id in [&self.id[..], "other"] {
             let _ = self.command(id, "delete").output();
