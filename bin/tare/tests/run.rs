@@ -98,6 +98,20 @@ fn options_reach_the_process() {
 }
 
 #[test]
+fn options_may_be_empty_repeated_and_have_values() {
+    let world = World::new();
+    let empty = ["--name", "", "-w", "", "-u", "", "--cpuset-cpus", "", "--cpus", "0"];
+    let repeated = ["--rm", "--rm=true", "-w", "/nope", "-w", "/tmp", "--init=false", "-it=false"];
+    let run = |options: &[&str]| {
+        let words = [&["run", "--rm"], options, &["box", "/bin/busybox", "pwd"]].concat();
+        world.run_args(&words)
+    };
+    assert_eq!(run(&empty), out("/\n"));
+    assert_eq!(run(&repeated), out("/tmp\n"));
+    world.assert_clean();
+}
+
+#[test]
 fn volumes_are_shown_and_missing_ones_made() {
     let world = World::new();
     let dir = world.path("new/dir");

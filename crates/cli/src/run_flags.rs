@@ -160,7 +160,7 @@ impl RunFlags {
                 .as_ref()
                 .map(|word| if word.is_empty() { Vec::new() } else { vec![word.clone()] }),
             env: env::variables(&self.env, &self.env_file)?,
-            workdir: self.workdir.clone(),
+            workdir: given(self.workdir.as_ref()),
             user: self.user.clone(),
             group_add: self.group_add.clone(),
             hostname: self.hostname.clone(),
@@ -262,9 +262,9 @@ impl Privileges {
     }
 }
 
-/// A list that names something; an empty one is none, as for docker.
-fn given(list: Option<&String>) -> Option<String> {
-    list.filter(|list| !list.is_empty()).cloned()
+/// A word that says something; an empty one is none, as for docker.
+fn given(word: Option<&String>) -> Option<String> {
+    word.filter(|word| !word.is_empty()).cloned()
 }
 
 fn network(word: &str) -> Result<Network, String> {

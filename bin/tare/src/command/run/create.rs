@@ -77,7 +77,8 @@ fn suggestion(store: &Store, name: &str) -> String {
 
 fn record(arguments: &Arguments, store: &Store, image: &Image) -> anyhow::Result<Record> {
     let id = ContainerId::random()?;
-    let name = arguments.name.clone().unwrap_or_else(|| id.words());
+    let name = arguments.name.clone().filter(|name| !name.is_empty());
+    let name = name.unwrap_or_else(|| id.words());
     container::check_name(&name)?;
     let config = &image.config.config;
     Ok(Record {
