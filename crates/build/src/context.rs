@@ -88,7 +88,10 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     fs::read(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Error::NoDockerfile {
             name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            place: path.parent().unwrap_or(Path::new(".")).display().to_string(),
+            place: match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                Some(parent) => parent.display().to_string(),
+                None => "the current directory".to_owned(),
+            },
         },
         _ => Error::io("read the Dockerfile", path, error),
     })

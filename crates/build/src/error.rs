@@ -187,11 +187,19 @@ pub enum Error {
     Internal(&'static str),
 }
 
-/// What the pulling program said, as one line.
+/// What the pulling program said, as one line: the causes that it gave, or else its last words.
 fn and_not_pulled(said: Option<&str>) -> String {
-    let first = said.and_then(|said| said.lines().find(|line| !line.trim().is_empty()));
-    let reason = first.map(|line| line.trim().trim_start_matches("tare-store: ").to_owned());
-    reason.map(|reason| format!(", and cannot be pulled: {reason}")).unwrap_or_default()
+    let Some(said) = said else { return String::new() };
+    let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
+    let causes: Vec<&str> = lines().filter_map(|line| line.strip_prefix("caused by: ")).collect();
+    let reason = match causes.is_empty() {
+        false => causes.join(": "),
+        true => match lines().rfind(|line| !line.starts_with("hint: ")) {
+            Some(last) => last.split_once("error: ").map_or(last, |(_, reason)| reason).to_owned(),
+            None => return String::new(),
+        },
+    };
+    format!(", and cannot be pulled: {reason}")
 }
 
 /// Lines of output below a message, indented.
@@ -239,6 +247,32 @@ impl Error {
             excerpt: source.excerpt(lines),
             instruction,
             source: Box::new(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_an_image_was_not_pulled() {
+        for (said, want) in [
+            (None, ""),
+            (Some(" \n"), ""),
+            (
+                Some("x: error: cannot pull a\n  caused by: no b\n  caused by: c\n  hint: d"),
+                "no b: c",
+            ),
+            (Some("x: error: no a\n  hint: d"), "no a"),
+            (Some("one\ntwo\n"), "two"),
+        ] {
+            let want = if want.is_empty() {
+                String::new()
+            } else {
+                format!(", and cannot be pulled: {want}")
+            };
+            assert_eq!(and_not_pulled(said), want);
         }
     }
 }

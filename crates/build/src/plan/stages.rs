@@ -253,6 +253,8 @@ impl Planner<'_> {
         if let Some(earlier) = self.dockerfile.stage_named(&name, index) {
             let base = self.stage(earlier)?;
             let mut start = self.ends[base].clone();
+            // Its arguments keep their values, and only its own history speaks of them.
+            start.declared.clear();
             start.platform = platform.unwrap_or(start.platform);
             return Ok((Base::Stage(base), start));
         }

@@ -1,0 +1,5 @@
+echo f > f
+ln -s f l
+mkdir d
+ln -s ../f d/l
+echo z > d/z

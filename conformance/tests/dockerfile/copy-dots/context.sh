@@ -1,0 +1,2 @@
+mkdir -p d/e
+echo f > d/e/f

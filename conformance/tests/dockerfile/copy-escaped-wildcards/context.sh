@@ -1,0 +1,1 @@
+touch "arr[0].txt" home.txt bb cc
