@@ -68,13 +68,7 @@ impl Directory {
     }
 
     fn resolve(&self, path: &LayerPath) -> Result<Option<(LayerPath, Statx)>, Error> {
-        let opened = openat2(
-            &self.root,
-            relative(path),
-            OFlags::PATH | OFlags::CLOEXEC,
-            Mode::empty(),
-            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-        );
+        let opened = rootfs::open_inside(&self.root, relative(path), OFlags::PATH);
         let fail = |error| Error::io("look at", self.host_path(path), error);
         let file = match opened {
             Ok(file) => file,
