@@ -4,6 +4,7 @@
 //! symbolic link in it cannot lead a copy out of it.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -256,8 +257,8 @@ pub(super) fn file_type(stat: &Statx) -> FileType {
 }
 
 /// A path as openat2 takes it: the root is `.`.
-fn relative(path: &LayerPath) -> &[u8] {
-    if path.is_root() { b"." } else { path.as_bytes() }
+fn relative(path: &LayerPath) -> &Path {
+    Path::new(if path.is_root() { OsStr::new(".") } else { OsStr::from_bytes(path.as_bytes()) })
 }
 
 pub(super) fn join(path: &LayerPath, name: &[u8]) -> Result<LayerPath, Error> {
