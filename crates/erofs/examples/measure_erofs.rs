@@ -1,4 +1,4 @@
-//! Times each step from a layer's tar to its index: `measure [TAR]`. Without a tar it makes a layer
+//! Times each step from a layer's tar to its index: `measure_erofs [TAR]`. Without a tar it makes a layer
 //! of 20,000 small files in memory, and times that as well.
 
 #![allow(clippy::print_stdout, reason = "it is run by hand, for its output")]

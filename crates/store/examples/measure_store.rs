@@ -1,4 +1,4 @@
-//! Measures the store: `measure DIRECTORY [LAYER.tar.gz]`. Numbers go to standard output.
+//! Measures the store: `measure_store DIRECTORY [LAYER.tar.gz]`. Numbers go to standard output.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measuring program, run by hand")]
 
