@@ -11,6 +11,7 @@ mod containerd;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use containerd::{Containerd, RUNC, TARE, is_alive, processes, text, until};
 
@@ -128,7 +129,18 @@ fn input_arrives_and_ends() {
         assert_eq!(line, word);
     }
     drop(input);
-    assert_eq!(exec.wait().unwrap().code(), Some(0));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let status = loop {
+        match exec.try_wait().unwrap() {
+            Some(status) => break status,
+            None if Instant::now() > deadline => {
+                exec.kill().unwrap();
+                panic!("the input's end does not arrive");
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(crate) struct Paths {
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     stdin: Option<File>,
+    /// Whether the input may end, which containerd can say while the process is still being started.
+    input_ended: bool,
     #[expect(dead_code, reason = "held, not used: the descriptors keep the FIFOs alive")]
     outputs: Vec<File>,
 }
@@ -42,6 +44,15 @@ impl Kept {
     /// From now on the process's input can end.
     pub(crate) fn close_stdin(&mut self) {
         self.stdin = None;
+        self.input_ended = true;
+    }
+
+    /// Takes the ends that were opened for the process, less an input that has ended meanwhile.
+    pub(crate) fn take_over(&mut self, mut opened: Self) {
+        if self.input_ended {
+            opened.close_stdin();
+        }
+        *self = opened;
     }
 }
 
@@ -61,6 +72,7 @@ pub(crate) fn open(paths: &Paths, owner: Option<(u32, u32)>) -> Result<(Streams,
     let stderr = open_output(&paths.stderr, false, owner)?;
     let kept = Kept {
         stdin: stdin.kept,
+        input_ended: false,
         outputs: [stdout.kept, stderr.kept].into_iter().flatten().collect(),
     };
     let streams = Streams {
@@ -82,7 +94,11 @@ pub(crate) fn open_for_terminal(paths: &Paths) -> Result<(Option<File>, File, Ke
     };
     let stdout = open_output(&paths.stdout, true, None)?;
     let (input, kept) = stdin.map_or((None, None), |ends| (Some(ends.used), ends.kept));
-    Ok((input, stdout.used, Kept { stdin: kept, outputs: stdout.kept.into_iter().collect() }))
+    Ok((
+        input,
+        stdout.used,
+        Kept { stdin: kept, input_ended: false, outputs: stdout.kept.into_iter().collect() },
+    ))
 }
 
 fn open_input(path: &str, nonblocking: bool, owner: Option<(u32, u32)>) -> Result<Ends, Refusal> {
@@ -180,6 +196,18 @@ fn give(fifo: impl AsFd, owner: Option<(u32, u32)>) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_input_that_ended_early_stays_ended() {
+        let opened = || Kept { stdin: File::open("/dev/null").ok(), ..Kept::default() };
+        let mut kept = Kept::default();
+        kept.take_over(opened());
+        assert!(kept.stdin.is_some());
+        let mut kept = Kept::default();
+        kept.close_stdin();
+        kept.take_over(opened());
+        assert!(kept.stdin.is_none());
+    }
 
     #[test]
     fn schemes_are_told_apart() {

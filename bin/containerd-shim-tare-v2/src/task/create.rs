@@ -147,12 +147,12 @@ pub(super) fn prepare(
 /// Gives a process that the runtime has made what was prepared.
 pub(super) fn connect(process: &mut Process, prepared: Prepared) -> Result<(), Refusal> {
     match prepared {
-        Prepared::Streams(kept) => process.kept = kept,
+        Prepared::Streams(kept) => process.kept.take_over(kept),
         Prepared::Console { socket, paths } => {
             let master = socket.receive()?;
             let (stdin, stdout, kept) = stdio::open_for_terminal(&paths)?;
             process.terminal = Some(Terminal::new(master, stdin, stdout)?);
-            process.kept = kept;
+            process.kept.take_over(kept);
         }
     }
     Ok(())
