@@ -10,7 +10,7 @@ use rustix::process::{Pid, PidfdFlags, WaitOptions};
 use rustix::thread::move_into_link_name_space;
 
 use crate::error::{Doing, Error, Result};
-use crate::namespaces::{Joined, Namespaces};
+use crate::namespaces::Namespaces;
 use crate::syscalls::{self, Cloned};
 
 /// A child process.
@@ -30,9 +30,9 @@ pub(crate) unsafe fn spawn(
     cgroup: Option<BorrowedFd<'_>>,
     child: impl FnOnce() -> Infallible,
 ) -> Result<Child> {
-    let users = namespaces.joined(LinuxNamespaceType::User);
+    let around = namespaces.joins_around_users();
     let own_pids = match namespaces.joined(LinuxNamespaceType::Pid) {
-        Some(pids) if users.is_none() => {
+        Some(pids) if !around => {
             let own = rustix::fs::open(
                 "/proc/self/ns/pid",
                 OFlags::RDONLY | OFlags::CLOEXEC,
@@ -44,11 +44,11 @@ pub(crate) unsafe fn spawn(
         }
         _ => None,
     };
-    let born = match users {
+    let born = match around {
         // SAFETY: the caller vouches for one thread.
-        Some(_) => unsafe { spawn_in_users(namespaces, cgroup, child) },
+        true => unsafe { spawn_in_users(namespaces, cgroup, child) },
         // SAFETY: as above; the child's closure never returns.
-        None => match unsafe { syscalls::clone3(namespaces.new, cgroup) } {
+        false => match unsafe { syscalls::clone3(namespaces.new, cgroup) } {
             Ok(Cloned::Child) => end(child),
             Ok(Cloned::Parent { pid, pidfd }) => Ok(Child { pid, pidfd }),
             Err(error) => Err(error).doing(|| "make the container's process".into()),
@@ -62,8 +62,8 @@ pub(crate) unsafe fn spawn(
     born
 }
 
-/// New namespaces belong to the user namespace in which they are made, so a helper process joins that
-/// one first and then makes the container's process as its own sibling.
+/// New namespaces belong to the user namespace in which they are made, so a helper process joins what
+/// exists and then makes the container's process as its own sibling.
 ///
 /// # Safety
 /// As for [`spawn`].
@@ -78,9 +78,7 @@ unsafe fn spawn_in_users(
         match unsafe { syscalls::clone3(0, None) }.doing(|| "make a helper process".into())? {
             Cloned::Parent { pid, .. } => pid,
             Cloned::Child => {
-                let kinds = [LinuxNamespaceType::User, LinuxNamespaceType::Pid];
-                let mut wanted = kinds.into_iter().filter_map(|kind| namespaces.joined(kind));
-                let joined = wanted.try_for_each(Joined::enter);
+                let joined = namespaces.join_around_users();
                 let flags = namespaces.new | libc::CLONE_PARENT as u64;
                 // SAFETY: as above.
                 let answer = match joined.map(|()| unsafe { syscalls::clone3(flags, cgroup) }) {

@@ -310,7 +310,7 @@ fn begin(running: &mut Running, record: &Record, options: &ExecOptions) -> Resul
             }
             Message::Failed(report) => return Err(Error::Init(report)),
             Message::End => return Ok(()),
-            Message::Proceed | Message::RunHooks => {}
+            Message::Proceed | Message::RunHooks | Message::NeedSource(_) | Message::Source(_) => {}
         }
     }
 }

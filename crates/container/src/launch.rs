@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::WaitOptions;
@@ -24,7 +24,7 @@ use crate::seccomp::Filter;
 use crate::spec::Bundle;
 use crate::state::{Kept, Record, StateDir, Status};
 use crate::sync::{self, Channel, Message};
-use crate::{console, id_map, spec, syscalls};
+use crate::{console, id_map, mount_source, rootfs, spec, syscalls};
 
 /// How `create` and `run` make a container; runc's flags of the same names.
 #[derive(Clone, Debug, Default)]
@@ -68,15 +68,19 @@ pub(crate) fn launch(
     check_descriptors(options)?;
     let bundle = Bundle::load(&options.bundle)?;
     check_terminal(&bundle.spec, options, starts_at_once)?;
+    rootfs::check(&bundle.spec, options.no_pivot)?;
+    let namespaces = Namespaces::plan(&bundle.spec)?;
+    id_map::check(&bundle.spec, namespaces.joined(LinuxNamespaceType::User))?;
     let dir = StateDir::new(root, id);
     dir.reserve()?;
     let mut undo = Undo { dir: Some(dir.clone()), cgroup: None, child: None, record: None };
     let record = blank_record(id, &bundle, options)?;
     make_cgroup(&mut undo, &record, &bundle)?;
-    let (child, channel) = give_birth(&dir, &record, &bundle, options, starts_at_once, &mut undo)?;
+    let making = Making { bundle: &bundle, namespaces: &namespaces, options, starts_at_once };
+    let (child, channel) = give_birth(&dir, &record, &making, &mut undo)?;
     let mut launched = Launched { dir, record, child, channel, master: None };
     undo.record = Some(launched.record.clone());
-    accompany(&mut launched, &bundle.spec, options)?;
+    accompany(&mut launched, &making)?;
     undo.disarm();
     Ok(launched)
 }
@@ -137,19 +141,25 @@ fn make_cgroup(undo: &mut Undo, record: &Record, bundle: &Bundle) -> Result<()> 
     record.cgroup.create(spec::linux(&bundle.spec)?.resources().as_ref())
 }
 
+/// What a container is made of.
+struct Making<'a> {
+    bundle: &'a Bundle,
+    namespaces: &'a Namespaces,
+    options: &'a CreateOptions,
+    starts_at_once: bool,
+}
+
 fn give_birth(
     dir: &StateDir,
     record: &Record,
-    bundle: &Bundle,
-    options: &CreateOptions,
-    starts_at_once: bool,
+    making: &Making<'_>,
     undo: &mut Undo,
 ) -> Result<(Child, Channel)> {
-    let namespaces = Namespaces::plan(&bundle.spec)?;
+    let Making { bundle, namespaces, options, starts_at_once } = *making;
     let (ours, theirs) = sync::pair()?;
     let mut plan = Some(Plan {
         bundle,
-        namespaces: &namespaces,
+        namespaces,
         cgroup: &record.cgroup,
         doors: record.cgroup.doors()?,
         filter: Filter::prepare(spec::linux(&bundle.spec)?.seccomp().as_ref(), dir.root())?,
@@ -164,7 +174,7 @@ fn give_birth(
     let mut ours = Some(ours);
     // SAFETY: no thread is started in this program before the container runs.
     let child = unsafe {
-        birth::spawn(&namespaces, birth_place.as_ref().map(AsFd::as_fd), || {
+        birth::spawn(namespaces, birth_place.as_ref().map(AsFd::as_fd), || {
             drop(ours.take());
             match plan.take() {
                 Some(plan) => init::run(plan, &theirs),
@@ -205,7 +215,9 @@ fn listen(dir: &StateDir) -> Result<OwnedFd> {
 }
 
 /// Answers the first process until it is ready, then records the container.
-fn accompany(launched: &mut Launched, spec: &Spec, options: &CreateOptions) -> Result<()> {
+fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
+    let Making { bundle, namespaces, options, .. } = *making;
+    let spec = &bundle.spec;
     launched.record.pid = launched.child.pid.as_raw_nonzero().get();
     loop {
         match launched.channel.receive()? {
@@ -225,13 +237,17 @@ fn accompany(launched: &mut Launched, spec: &Spec, options: &CreateOptions) -> R
                 let seccomp = spec::linux(spec)?.seccomp().as_ref();
                 crate::seccomp::hand_over(seccomp, launched.child.pidfd.as_fd(), number, &state)?;
             }
+            Message::NeedSource(index) => {
+                let Launched { child, channel, .. } = &*launched;
+                mount_source::provide(bundle, namespaces, child, channel, index)?;
+            }
             Message::Failed(report) => return Err(Error::Init(report)),
             Message::End => {
                 return Err(Error::Init(
                     "the container's process died while it set itself up".into(),
                 ));
             }
-            Message::Proceed => {}
+            Message::Proceed | Message::Source(_) => {}
         }
     }
     let stat = ProcessStat::of(launched.record.pid).ok_or(Error::NotRunning)?;

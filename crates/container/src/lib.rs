@@ -55,6 +55,7 @@ mod id_map;
 mod identity;
 mod init;
 mod launch;
+mod mount_source;
 mod namespaces;
 mod process_stat;
 mod query;

@@ -7,7 +7,8 @@ use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
+use crate::syscalls;
 
 /// The namespaces of one container.
 pub(crate) struct Namespaces {
@@ -31,7 +32,12 @@ pub(crate) struct Joined {
 
 /// Whether the container has a user namespace, a new one or another's.
 pub(crate) fn has_user(spec: &Spec) -> bool {
-    list(spec).iter().any(|namespace| namespace.typ() == LinuxNamespaceType::User)
+    has(spec, LinuxNamespaceType::User)
+}
+
+/// Whether the container has a namespace of this kind, a new one or another's.
+pub(crate) fn has(spec: &Spec, kind: LinuxNamespaceType) -> bool {
+    list(spec).iter().any(|namespace| namespace.typ() == kind)
 }
 
 fn list(spec: &Spec) -> &[LinuxNamespace] {
@@ -58,6 +64,29 @@ impl Namespaces {
         Ok(plan)
     }
 
+    /// Whether the process must join namespaces before it is in its user namespace: some may be open
+    /// to who is outside only, and others to who is inside only.
+    pub(crate) fn joins_around_users(&self) -> bool {
+        use LinuxNamespaceType::{Pid, User};
+        let others = self.joined.iter().any(|joined| !matches!(joined.kind, User | Pid));
+        self.joined(User).is_some() || self.new_user() && others
+    }
+
+    /// Joins every existing namespace: what cannot be joined from outside the user namespace is tried
+    /// again from inside.
+    pub(crate) fn join_around_users(&self) -> Result<()> {
+        let users = self.joined(LinuxNamespaceType::User);
+        let others = self.joined.iter().filter(|joined| joined.kind != LinuxNamespaceType::User);
+        let mut refused = Vec::new();
+        for joined in others {
+            match joined.enter() {
+                Err(_) if users.is_some() => refused.push(joined),
+                entered => entered?,
+            }
+        }
+        users.into_iter().chain(refused).try_for_each(Joined::enter)
+    }
+
     /// Whether a new user namespace is made.
     pub(crate) fn new_user(&self) -> bool {
         self.new & libc::CLONE_NEWUSER as u64 != 0
@@ -73,6 +102,11 @@ impl Joined {
     fn open(kind: LinuxNamespaceType, path: PathBuf) -> Result<Self> {
         let descriptor = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .doing(|| format!("open the {kind} namespace {}", path.display()))?;
+        // A namespace of another kind would be told from no namespace by nothing but a number.
+        if syscalls::namespace_kind(descriptor.as_fd()).ok() != Some(flag(kind) as i64) {
+            let reason = format!("{} is no {kind} namespace", path.display());
+            return Err(Error::spec("linux.namespaces", reason));
+        }
         Ok(Self { kind, path, descriptor })
     }
 

@@ -124,27 +124,12 @@ fn check_linux(linux: &Linux) -> Result<()> {
         }
         seen.push(namespace.typ());
     }
-    if !seen.contains(&LinuxNamespaceType::Mount) {
-        let reason = "without a mount namespace the container's mounts would be the host's";
-        return Err(Error::spec("linux.namespaces", reason));
-    }
-    let user = seen.contains(&LinuxNamespaceType::User);
-    if !user && (linux.uid_mappings().is_some() || linux.gid_mappings().is_some()) {
-        let mapped = |list: &Option<Vec<_>>| list.as_ref().is_some_and(|list| !list.is_empty());
-        if mapped(linux.uid_mappings()) || mapped(linux.gid_mappings()) {
-            return Err(Error::spec("linux.uidMappings", "given without a user namespace"));
-        }
-    }
     if linux.time_offsets().is_some() && !seen.contains(&LinuxNamespaceType::Time) {
         return Err(Error::spec("linux.timeOffsets", "given without a time namespace"));
     }
     refuse("linux.intelRdt", linux.intel_rdt().is_some())?;
     refuse("linux.memoryPolicy", linux.memory_policy().is_some())?;
     refuse("linux.netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty()))?;
-    refuse(
-        "linux.mountLabel",
-        linux.mount_label().as_ref().is_some_and(|label| !label.is_empty()),
-    )?;
     for path in linux.masked_paths().iter().chain(linux.readonly_paths()).flatten() {
         check_text("linux.maskedPaths", path)?;
     }

@@ -31,6 +31,10 @@ pub(crate) enum Message {
     Terminal(OwnedFd),
     /// init → runtime: a seccomp notification descriptor, by its number in init.
     SeccompListener(i32),
+    /// init → runtime: open the source of the mount with this index for me.
+    NeedSource(usize),
+    /// runtime → init: the source.
+    Source(OwnedFd),
     /// init → runtime: all is set up; only the start is missing.
     Ready,
     /// init → runtime: it failed, in words.
@@ -58,6 +62,8 @@ impl Channel {
             Message::RunHooks => self.send_bytes(b"h", None),
             Message::Ready => self.send_bytes(b"r", None),
             Message::Terminal(master) => self.send_bytes(b"t", Some(master.as_fd())),
+            Message::NeedSource(index) => self.send_bytes(format!("m{index}").as_bytes(), None),
+            Message::Source(source) => self.send_bytes(b"o", Some(source.as_fd())),
             Message::SeccompListener(fd) => self.send_bytes(format!("s{fd}").as_bytes(), None),
             Message::Failed(text) => {
                 let mut bytes = format!("e{text}").into_bytes();
@@ -126,6 +132,10 @@ fn parse(bytes: &[u8], descriptor: Option<OwnedFd>) -> Result<Message> {
         (Some((b'h', [])), _) => Ok(Message::RunHooks),
         (Some((b'r', [])), _) => Ok(Message::Ready),
         (Some((b't', [])), Some(master)) => Ok(Message::Terminal(master)),
+        (Some((b'o', [])), Some(source)) => Ok(Message::Source(source)),
+        (Some((b'm', index)), _) => {
+            text(index).parse().map(Message::NeedSource).map_err(|_| unexpected())
+        }
         (Some((b's', number)), _) => {
             text(number).parse().map(Message::SeccompListener).map_err(|_| unexpected())
         }

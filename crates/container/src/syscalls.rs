@@ -82,6 +82,22 @@ pub(crate) fn mount_setattr(
     })
 }
 
+/// mount_setattr(2) on the mount at `path`.
+pub(crate) fn mount_setattr_at(path: &CStr, recursive: bool, attr: &MountAttr) -> io::Result<()> {
+    let depth = if recursive { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is NUL-terminated, attr lives across the call, its size is given.
+    check(unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            depth,
+            attr,
+            size_of::<MountAttr>(),
+        )
+    })
+}
+
 /// Marks every descriptor from `first` up to be closed by `execve`.
 pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
     // SAFETY: numbers only.
@@ -185,6 +201,14 @@ pub(crate) fn set_scheduler(mut attr: SchedAttr) -> io::Result<()> {
 pub(crate) fn setns(pidfd: BorrowedFd<'_>, flags: i32) -> io::Result<()> {
     // SAFETY: numbers only.
     check(unsafe { libc::setns(pidfd.as_raw_fd(), flags) }.into())
+}
+
+/// ioctl(2) NS_GET_NSTYPE: the `CLONE_NEW*` flag of a namespace's kind (ioctl_ns(2)).
+pub(crate) fn namespace_kind(namespace: BorrowedFd<'_>) -> io::Result<i64> {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // SAFETY: numbers only.
+    let kind = unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_NSTYPE) };
+    check(kind.into()).map(|()| kind.into())
 }
 
 /// seccomp(2) SET_MODE_FILTER with instructions of 8 bytes each; returns a descriptor when the flags ask

@@ -19,7 +19,7 @@ use rustix::termios::Winsize;
 use rustix::thread::{Gid, Uid, UnshareFlags};
 
 use crate::cgroup::Cgroup;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::hooks::{self, Point};
 use crate::init::label::Labels;
 use crate::namespaces::{self, Joined, Namespaces};
@@ -65,7 +65,8 @@ fn set_up_and_execute(mut plan: Plan<'_>, channel: &Channel) -> Result<Infallibl
     let labels = Labels::open(process)?;
     isolate(&plan, spec, process)?;
     let mut rootfs = rootfs::enter(spec, &plan.bundle.rootfs)?;
-    rootfs.mount_all(spec, &plan.bundle.path, plan.cgroup)?;
+    let ask = |index| ask_for_source(channel, index);
+    rootfs.mount_all(spec, &plan.bundle.path, plan.cgroup, &ask)?;
     rootfs::set_up_devices(&rootfs.root, spec)?;
     let terminal = match process.terminal() {
         Some(true) => Some(rootfs::set_up_console(&rootfs.root)?),
@@ -74,8 +75,18 @@ fn set_up_and_execute(mut plan: Plan<'_>, channel: &Channel) -> Result<Infallibl
     rootfs.ensure_cwd(process.cwd())?;
     run_early_hooks(&plan, spec, channel)?;
     rootfs.protect(spec)?;
-    rootfs.pivot(spec, plan.no_pivot)?;
+    rootfs.pivot(spec, &plan.bundle.rootfs, plan.no_pivot)?;
     finish(&mut plan, rootfs, terminal, labels, channel)
+}
+
+/// Has the runtime open what this process may not.
+fn ask_for_source(channel: &Channel, index: usize) -> Result<OwnedFd> {
+    channel.send(&Message::NeedSource(index))?;
+    match channel.receive()? {
+        Message::Source(source) => Ok(source),
+        Message::Failed(reason) => Err(Error::Init(reason)),
+        _ => Err(Error::Init("the runtime went away".into())),
+    }
 }
 
 /// Cgroups, namespaces and what belongs to them, while the host's file system is still in view.
@@ -120,8 +131,11 @@ pub(crate) fn enter_cgroups(doors: &[OwnedFd]) -> Result<()> {
     })
 }
 
-/// Existing namespaces but those of users and pids: the process was born in these.
+/// Existing namespaces but those that the process was born in.
 fn join_namespaces(namespaces: &Namespaces) -> Result<()> {
+    if namespaces.joins_around_users() {
+        return Ok(());
+    }
     let others = namespaces.joined.iter().filter(|joined| {
         !matches!(joined.kind, LinuxNamespaceType::User | LinuxNamespaceType::Pid)
     });

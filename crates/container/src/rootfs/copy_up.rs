@@ -7,18 +7,18 @@ use rustix::fs::{
     AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
 };
 
-/// Copies the tree below `from` into `to`: content, owners, modes, times and extended attributes.
-/// Symbolic links are copied, never followed.
+/// Copies what is in `from` into `to`: content, owners, modes, times and extended attributes. Symbolic
+/// links are copied, never followed. The directory `to` itself stays as its mount options made it.
 pub(super) fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
     let from = rustix::fs::openat(from, ".", READ | OFlags::DIRECTORY, Mode::empty())?;
     let to = rustix::fs::openat(to, ".", READ | OFlags::DIRECTORY, Mode::empty())?;
-    copy_directory(from.as_fd(), to.as_fd())
+    copy_content(from.as_fd(), to.as_fd())
 }
 
 const READ: OFlags =
     OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
 
-fn copy_directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+fn copy_content(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
     for entry in Dir::read_from(from)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -26,8 +26,7 @@ fn copy_directory(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
             copy_entry(from, to, name)?;
         }
     }
-    let stat = rustix::fs::fstat(from)?;
-    dress(from, to, &stat)
+    Ok(())
 }
 
 fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &std::ffi::CStr) -> io::Result<()> {
@@ -39,7 +38,8 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &std::ffi::CStr) -
             let flags = READ | OFlags::DIRECTORY;
             let source = rustix::fs::openat(from, name, flags, Mode::empty())?;
             let target = rustix::fs::openat(to, name, flags, Mode::empty())?;
-            copy_directory(source.as_fd(), target.as_fd())
+            copy_content(source.as_fd(), target.as_fd())?;
+            dress(source.as_fd(), target.as_fd(), &stat)
         }
         FileType::RegularFile => {
             let source = rustix::fs::openat(from, name, READ, Mode::empty())?;

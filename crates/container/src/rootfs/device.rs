@@ -33,14 +33,24 @@ pub(crate) fn set_up_devices(root: &Root, spec: &Spec) -> Result<()> {
     }
     let dev = root.directory(Path::new("/dev"))?;
     let maker = Maker { mapped: crate::namespaces::has_user(spec) };
+    let configured = crate::spec::linux(spec)?.devices().as_deref().unwrap_or_default();
     for (name, major, minor) in DEFAULT {
+        // What the configuration says of the same device counts.
+        if configured.iter().any(|device| is_in_dev(device.path(), name)) {
+            continue;
+        }
         let node = Node { kind: FileType::CharacterDevice, major, minor, mode: 0o666, owner: None };
-        maker.make(dev.as_fd(), name, &node)?;
+        maker.make(dev.as_fd(), Path::new("/dev"), name, &node)?;
     }
-    for device in crate::spec::linux(spec)?.devices().iter().flatten() {
+    // The terminals' multiplexer is a link, whatever the configuration says.
+    for device in configured.iter().filter(|device| !is_in_dev(device.path(), "ptmx")) {
         maker.make_configured(root, device)?;
     }
     links(dev.as_fd())
+}
+
+fn is_in_dev(path: &Path, name: &str) -> bool {
+    path.components().eq(Path::new("/dev").join(name).components())
 }
 
 fn dev_is_bound(spec: &Spec) -> bool {
@@ -84,23 +94,35 @@ impl Maker {
             mode: device.file_mode().unwrap_or(0o666),
             owner: Some((device.uid().unwrap_or(0), device.gid().unwrap_or(0))),
         };
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        let (Some(above), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(wrong("no path of a device"));
         };
-        let parent = root.directory(parent)?;
-        self.make(parent.as_fd(), Path::new(name), &node)
+        let parent = root.directory(above)?;
+        self.make(parent.as_fd(), above, name, &node)
     }
 
-    fn make(&self, parent: BorrowedFd<'_>, name: impl AsRef<Path>, node: &Node) -> Result<()> {
+    /// Makes the node `name` in the directory `parent`, whose path in the container is `above`.
+    fn make(
+        &self,
+        parent: BorrowedFd<'_>,
+        above: &Path,
+        name: impl AsRef<Path>,
+        node: &Node,
+    ) -> Result<()> {
         let name = name.as_ref();
         let doing = || format!("make the device {}", name.display());
-        if self.mapped {
-            return bind_host(parent, name).doing(doing);
+        // A fifo is no device: everybody can make one.
+        if self.mapped && node.kind != FileType::Fifo {
+            return bind_host(parent, &Path::new("/").join(above), name, node).doing(doing);
         }
         let mode = Mode::from_raw_mode(node.mode & 0o7777);
         let device = rustix::fs::makedev(node.major, node.minor);
         match rustix::fs::mknodat(parent, name, node.kind, mode, device) {
             Err(Errno::EXIST) => return same_or_error(parent, name, node, device),
+            // This process may be in somebody's user namespace without knowing.
+            Err(Errno::PERM) => {
+                return bind_host(parent, &Path::new("/").join(above), name, node).doing(doing);
+            }
             made => made.doing(doing)?,
         }
         if let Some((uid, gid)) = node.owner.filter(|&owner| owner != (0, 0)) {
@@ -127,8 +149,14 @@ fn same_or_error(
     Err(Errno::EXIST).doing(|| format!("make the device {}", name.display()))
 }
 
-fn bind_host(parent: BorrowedFd<'_>, name: &Path) -> Result<(), Errno> {
-    let host = open_path(&Path::new("/dev").join(name)).map_err(|_| Errno::NOENT)?;
+/// Binds the host's node of the same path, if it is that very device.
+fn bind_host(parent: BorrowedFd<'_>, above: &Path, name: &Path, node: &Node) -> Result<(), Errno> {
+    let host = open_path(&above.join(name)).map_err(|_| Errno::NOENT)?;
+    let stat = rustix::fs::statat(&host, "", AtFlags::EMPTY_PATH)?;
+    let device = rustix::fs::makedev(node.major, node.minor);
+    if FileType::from_raw_mode(stat.st_mode) != node.kind || stat.st_rdev != device {
+        return Err(Errno::NODEV);
+    }
     let flags =
         OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::NONBLOCK;
     match rustix::fs::openat(parent, name, flags | OFlags::EXCL, Mode::from_raw_mode(0o666)) {
@@ -157,15 +185,20 @@ fn links(dev: BorrowedFd<'_>) -> Result<()> {
             made => made.doing(|| format!("link /dev/{name}"))?,
         }
     }
-    if rustix::fs::accessat(dev, "pts/ptmx", rustix::fs::Access::EXISTS, AtFlags::empty()).is_ok() {
-        // The image's own node would lead to the host's terminals.
-        let _ = rustix::fs::unlinkat(dev, "ptmx", AtFlags::empty());
-        match rustix::fs::symlinkat("pts/ptmx", dev, "ptmx") {
+    // The host has none where its kernel does not show its memory.
+    if rustix::fs::access("/proc/kcore", rustix::fs::Access::EXISTS).is_ok() {
+        match rustix::fs::symlinkat("/proc/kcore", dev, "core") {
             Err(Errno::EXIST) => {}
-            made => made.doing(|| "link /dev/ptmx".into())?,
+            made => made.doing(|| "link /dev/core".into())?,
         }
     }
-    Ok(())
+    // The image's own node would lead to the host's terminals.
+    match rustix::fs::symlinkat("pts/ptmx", dev, "ptmx") {
+        Err(Errno::EXIST) => rustix::fs::unlinkat(dev, "ptmx", AtFlags::empty())
+            .and_then(|()| rustix::fs::symlinkat("pts/ptmx", dev, "ptmx")),
+        made => made,
+    }
+    .doing(|| "link /dev/ptmx".into())
 }
 
 /// A new terminal of the container's own devpts: the master for whoever will speak to the container,

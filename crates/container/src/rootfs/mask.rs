@@ -7,10 +7,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use oci_spec::runtime::Spec;
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
+use super::label;
 use super::root::{Root, attach, clone_mount, kind_of};
 use crate::error::{Doing, Error, Result};
 use crate::syscalls::{MountAttr, mount_setattr};
@@ -20,11 +22,13 @@ pub(crate) struct Masks {
     null: OwnedFd,
     /// The first directory's mask, which the others copy: only what is attached can be copied.
     directory: Option<OwnedFd>,
+    /// The SELinux label of a directory's mask.
+    label: Option<String>,
 }
 
 impl Masks {
     /// To be made while the host's `/dev` is in view.
-    pub(crate) fn new() -> Result<Self> {
+    pub(crate) fn new(spec: &Spec) -> Result<Self> {
         let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let null = rustix::fs::open("/dev/null", flags, Mode::empty())
             .doing(|| "open /dev/null".into())?;
@@ -32,7 +36,7 @@ impl Masks {
         if stat.st_rdev != rustix::fs::makedev(1, 3) {
             return Err(Error::spec("linux.maskedPaths", "the host's /dev/null is no null device"));
         }
-        Ok(Self { null, directory: None })
+        Ok(Self { null, directory: None, label: label::of(spec).map(str::to_owned) })
     }
 
     /// Hides `path`, if there is anything.
@@ -49,17 +53,20 @@ impl Masks {
             let mask = clone_mount(first.as_fd(), false).doing(doing)?;
             return attach(mask.as_fd(), place.as_fd()).doing(doing);
         }
-        let mask = empty_directory().doing(doing)?;
+        let mask = empty_directory(self.label.as_deref()).doing(doing)?;
         attach(mask.as_fd(), place.as_fd()).doing(doing)?;
         self.directory = Some(mask);
         Ok(())
     }
 }
 
-fn empty_directory() -> Result<OwnedFd, Errno> {
+fn empty_directory(label: Option<&str>) -> Result<OwnedFd, Errno> {
     let fs = rustix::mount::fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     rustix::mount::fsconfig_set_flag(fs.as_fd(), "ro")?;
     rustix::mount::fsconfig_set_string(fs.as_fd(), "nr_inodes", "1")?;
+    if let Some(label) = label {
+        rustix::mount::fsconfig_set_string(fs.as_fd(), "context", label)?;
+    }
     rustix::mount::fsconfig_create(fs.as_fd())?;
     let attr = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOEXEC
@@ -68,12 +75,13 @@ fn empty_directory() -> Result<OwnedFd, Errno> {
     rustix::mount::fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attr)
 }
 
-/// Lays a read-only copy of what is at `path` over it, if there is anything.
+/// Lays a read-only copy of what is at `path` over it, if there is anything. Mounts below it come along
+/// as they are.
 pub(crate) fn make_read_only(root: &Root, path: &Path) -> Result<()> {
     let Some(place) = root.find(path)? else { return Ok(()) };
     let doing = || format!("make {} read-only", path.display());
     let copy = clone_mount(place.as_fd(), true).doing(doing)?;
     let read_only = MountAttr { set: super::MOUNT_ATTR_RDONLY, ..MountAttr::default() };
-    mount_setattr(copy.as_fd(), true, &read_only).doing(doing)?;
+    mount_setattr(copy.as_fd(), false, &read_only).doing(doing)?;
     attach(copy.as_fd(), place.as_fd()).doing(doing)
 }

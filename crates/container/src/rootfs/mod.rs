@@ -11,27 +11,35 @@
 //! Nothing here leaves anything behind on the host but directories and empty files that the image
 //! lacked as mount points, inside the image's own root.
 
+mod bind;
 mod cgroup_mount;
 mod copy_up;
 mod device;
+mod file_system;
+mod jail;
+mod label;
 mod mask;
 mod mount;
 mod options;
+mod proc_guard;
 mod root;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::UnmountFlags;
 
 use crate::cgroup::Cgroup;
 use crate::error::{Doing, Error, Result};
-use crate::syscalls::{MountAttr, mount_setattr};
+use crate::namespaces;
+use crate::syscalls::{self, MountAttr, mount_setattr};
+use mount::Context;
 
+pub(crate) use bind::is_id_mapped;
 pub(crate) use device::{open_terminal, set_up_console, set_up_devices};
-pub(crate) use root::Root;
+pub(crate) use options::Options;
+pub(crate) use root::{Root, clone_mount};
 
 const MOUNT_ATTR_RDONLY: u64 = 1;
 
@@ -47,59 +55,83 @@ pub(crate) struct Rootfs {
 /// Makes the mount namespace the container's own and its root directory a mount in it.
 pub(crate) fn enter(spec: &Spec, rootfs: &Path) -> Result<Rootfs> {
     let linux = crate::spec::linux(spec)?;
-    let propagation = linux.rootfs_propagation().as_deref().filter(|name| !name.is_empty());
-    let (flag, recursive) = match propagation {
-        None => (libc::MS_SLAVE, true),
-        Some(name) => name
-            .strip_prefix('r')
-            .and_then(options::propagation)
-            .map(|flag| (flag, true))
-            .or(options::propagation(name).map(|flag| (flag, false)))
-            .ok_or_else(|| {
-                Error::spec("linux.rootfsPropagation", format!("{name:?} is not known"))
-            })?,
-    };
-    propagate(Path::new("/"), flag, recursive)?;
-    if flag == libc::MS_SHARED {
-        make_parent_private(rootfs)?;
+    let own = namespaces::has(spec, LinuxNamespaceType::Mount);
+    let (flag, recursive) = propagation(linux)?.unwrap_or((libc::MS_SLAVE, true));
+    if own {
+        // An unbindable mount cannot be copied: it is private now, and itself when it is in place.
+        let unbindable = flag == libc::MS_UNBINDABLE;
+        let propagation = if unbindable { libc::MS_PRIVATE } else { flag };
+        let attr = MountAttr { propagation, ..MountAttr::default() };
+        syscalls::mount_setattr_at(c"/", recursive, &attr)
+            .doing(|| "set the propagation of /".into())?;
+    }
+    if !own || !recursive || flag == libc::MS_SHARED {
+        jail::make_parent_private(rootfs)?;
     }
     let place = open_path(rootfs)?;
     let tree = root::clone_mount(place.as_fd(), true)
         .doing(|| format!("copy the mount of {}", rootfs.display()))?;
+    // What the host mounts below its directory later does not come here.
+    let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+    mount_setattr(tree.as_fd(), false, &private).doing(|| "make the root private".into())?;
     root::attach(tree.as_fd(), place.as_fd())
         .doing(|| format!("mount the root {}", rootfs.display()))?;
     let wanted = linux.masked_paths().as_ref().is_some_and(|paths| !paths.is_empty());
-    let masks = wanted.then(mask::Masks::new).transpose()?;
+    let masks = wanted.then(|| mask::Masks::new(spec)).transpose()?;
     Ok(Rootfs { root: Root::new(tree), read_only_later: Vec::new(), masks })
 }
 
-/// An unbindable mount cannot be copied: it is private now, and itself when it is in place.
-fn propagate(path: &Path, flag: u64, recursive: bool) -> Result<()> {
-    let unbindable = flag == libc::MS_UNBINDABLE;
-    let flag = if unbindable { libc::MS_PRIVATE } else { flag };
-    let root = open_path(path)?;
-    let attr = MountAttr { propagation: flag, ..MountAttr::default() };
-    mount_setattr(root.as_fd(), recursive, &attr)
-        .doing(|| format!("set the propagation of {}", path.display()))
+/// `linux.rootfsPropagation`: the flag, and whether for all mounts below too.
+fn propagation(linux: &Linux) -> Result<Option<(u64, bool)>> {
+    let Some(name) = linux.rootfs_propagation().as_deref().filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let recursive = name.strip_prefix('r').and_then(options::propagation).map(|flag| (flag, true));
+    let found = recursive.or(options::propagation(name).map(|flag| (flag, false)));
+    let unknown = || Error::spec("linux.rootfsPropagation", format!("{name:?} is not known"));
+    found.map(Some).ok_or_else(unknown)
 }
 
-/// pivot_root(2) wants the mount above the new root not to be shared.
-fn make_parent_private(rootfs: &Path) -> Result<()> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo")
-        .doing(|| "read /proc/self/mountinfo".into())?;
-    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-    let above = points.filter(|point| rootfs.starts_with(point)).max_by_key(|point| point.len());
-    let parent = open_path(Path::new(above.unwrap_or("/")))?;
-    let attr = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
-    mount_setattr(parent.as_fd(), false, &attr)
-        .doing(|| format!("make the mount above {} private", rootfs.display()))
+/// Refuses what no kernel does, before anything is made.
+pub(crate) fn check(spec: &Spec, no_pivot: bool) -> Result<()> {
+    let linux = crate::spec::linux(spec)?;
+    label::check(spec)?;
+    let propagation = propagation(linux)?;
+    if no_pivot && propagation.is_some_and(|(flag, _)| flag == libc::MS_PRIVATE) {
+        return Err(Error::spec("linux.rootfsPropagation", "private is not safe with --no-pivot"));
+    }
+    let own = namespaces::has(spec, LinuxNamespaceType::Mount);
+    if no_pivot && !own {
+        return Err(Error::spec("--no-pivot", "would move the root over the host's own"));
+    }
+    for (field, paths) in [
+        ("linux.maskedPaths", linux.masked_paths()),
+        ("linux.readonlyPaths", linux.readonly_paths()),
+    ] {
+        if !own && paths.as_ref().is_some_and(|paths| !paths.is_empty()) {
+            return Err(Error::spec(field, "needs a mount namespace of the container's own"));
+        }
+    }
+    for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+        bind::check(index, mount, spec)?;
+    }
+    Ok(())
 }
 
 impl Rootfs {
-    /// All mounts of the configuration, in their order.
-    pub(crate) fn mount_all(&mut self, spec: &Spec, bundle: &Path, cgroup: &Cgroup) -> Result<()> {
-        for mount in spec.mounts().iter().flatten() {
-            let later = mount::mount(&self.root, mount, bundle, cgroup, spec)?;
+    /// All mounts of the configuration, in their order. `ask` gets the source of the mount with an
+    /// index from the runtime.
+    pub(crate) fn mount_all(
+        &mut self,
+        spec: &Spec,
+        bundle: &Path,
+        cgroup: &Cgroup,
+        ask: &dyn Fn(usize) -> Result<OwnedFd>,
+    ) -> Result<()> {
+        let mapped = namespaces::has_user(spec);
+        let context = Context { root: &self.root, bundle, cgroup, spec, mapped, ask };
+        for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+            let later = mount::mount(&context, index, mount)?;
             self.read_only_later.extend(later);
         }
         Ok(())
@@ -134,45 +166,30 @@ impl Rootfs {
         Ok(())
     }
 
-    /// Makes the root the root, and the host's tree unreachable (pivot_root(2), "pivot_root(".",
-    /// ".")").
-    pub(crate) fn pivot(&self, spec: &Spec, no_pivot: bool) -> Result<()> {
-        let old = open_path(Path::new("/"))?;
-        rustix::process::fchdir(&self.root).doing(|| "enter the root".into())?;
+    /// Makes the root the root, and the host's tree unreachable.
+    pub(crate) fn pivot(&self, spec: &Spec, rootfs: &Path, no_pivot: bool) -> Result<()> {
         if no_pivot {
-            move_root()?;
+            jail::move_root(&self.root, rootfs)?;
+        } else if namespaces::has(spec, LinuxNamespaceType::Mount) {
+            jail::pivot(&self.root)?;
         } else {
-            rustix::process::pivot_root(".", ".").doing(|| "pivot_root".into())?;
-            // The old root now lies over the new one. Its unmounting must not reach the host.
-            rustix::process::fchdir(&old).doing(|| "enter the old root".into())?;
-            let attr = MountAttr { propagation: libc::MS_SLAVE, ..MountAttr::default() };
-            mount_setattr(old.as_fd(), true, &attr)
-                .doing(|| "cut the old root off from the host".into())?;
-            rustix::mount::unmount(".", UnmountFlags::DETACH)
-                .doing(|| "detach the old root".into())?;
+            jail::change_root(&self.root)?;
         }
         rustix::process::chdir("/").doing(|| "enter the new root".into())?;
-        let unbindable = crate::spec::linux(spec)?
-            .rootfs_propagation()
-            .as_deref()
-            .is_some_and(|name| name.trim_start_matches('r') == "unbindable");
-        if unbindable {
-            let attr = MountAttr { propagation: libc::MS_UNBINDABLE, ..MountAttr::default() };
-            mount_setattr(self.root.as_fd(), false, &attr)
-                .doing(|| "make the root unbindable".into())?;
+        let wanted = propagation(crate::spec::linux(spec)?)?;
+        if let Some((flag, recursive)) = wanted.filter(|(flag, _)| *flag != libc::MS_PRIVATE) {
+            let attr = MountAttr { propagation: flag, ..MountAttr::default() };
+            mount_setattr(self.root.as_fd(), recursive, &attr)
+                .doing(|| "set the propagation of the root".into())?;
         }
         Ok(())
     }
 }
 
-/// `--no-pivot`, for a root on the initial ramdisk: the tree is moved over the old root instead.
-fn move_root() -> Result<()> {
-    rustix::mount::mount_move(".", "/").doing(|| "move the root over the host's".into())?;
-    rustix::process::chroot(".").doing(|| "change the root".into())
-}
+/// How a place is opened.
+const PLACE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// A descriptor for a place, by the host's view.
 pub(crate) fn open_path(path: &Path) -> Result<OwnedFd> {
-    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .doing(|| format!("open {}", path.display()))
+    rustix::fs::open(path, PLACE, Mode::empty()).doing(|| format!("open {}", path.display()))
 }

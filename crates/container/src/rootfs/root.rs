@@ -40,6 +40,19 @@ impl Root {
         self.ensure(path, FileType::Directory)
     }
 
+    /// The directory at `path`, made where nothing is; None when something else is there, a symbolic
+    /// link to a directory included.
+    pub(crate) fn directory_itself(&self, path: &Path) -> Result<Option<OwnedFd>> {
+        match self.open(path, OFlags::DIRECTORY | OFlags::NOFOLLOW) {
+            Ok(found) => Ok(Some(found)),
+            Err(Errno::NOENT) => self.directory(path).map(Some),
+            Err(Errno::NOTDIR) => Ok(None),
+            Err(error) => {
+                Err(error).doing(|| format!("look up {} in the container", path.display()))
+            }
+        }
+    }
+
     /// What is at `path`; an empty file is made, with its parent directories, where there is nothing.
     pub(crate) fn file(&self, path: &Path) -> Result<OwnedFd> {
         self.ensure(path, FileType::RegularFile)
@@ -79,13 +92,17 @@ impl Root {
     }
 
     fn resolve(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        self.open(path, OFlags::empty())
+    }
+
+    fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let names: PathBuf = components(path).iter().collect();
         let path = if names.as_os_str().is_empty() { Path::new(".") } else { &names };
         loop {
             match rustix::fs::openat2(
                 &self.0,
                 path,
-                OFlags::PATH | OFlags::CLOEXEC,
+                OFlags::PATH | OFlags::CLOEXEC | flags,
                 Mode::empty(),
                 ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
             ) {
