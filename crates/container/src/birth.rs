@@ -72,14 +72,29 @@ unsafe fn spawn_in_users(
     cgroup: Option<BorrowedFd<'_>>,
     child: impl FnOnce() -> Infallible,
 ) -> Result<Child> {
+    // SAFETY: the caller vouches for one thread.
+    unsafe { spawn_inside(|| namespaces.join_around_users(), namespaces.new, cgroup, child) }
+}
+
+/// Starts `child` as a child of the caller's, but from within the namespaces that `enter` joins: a
+/// helper process joins them first, and whoever is in the pid namespace sees the child only.
+///
+/// # Safety
+/// As for [`spawn`].
+pub(crate) unsafe fn spawn_inside(
+    enter: impl FnOnce() -> Result<()>,
+    new: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: impl FnOnce() -> Infallible,
+) -> Result<Child> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".into())?;
     // SAFETY: the caller vouches for one thread; the helper ends in _exit.
     let helper =
         match unsafe { syscalls::clone3(0, None) }.doing(|| "make a helper process".into())? {
             Cloned::Parent { pid, .. } => pid,
             Cloned::Child => {
-                let joined = namespaces.join_around_users();
-                let flags = namespaces.new | libc::CLONE_PARENT as u64;
+                let joined = enter();
+                let flags = new | libc::CLONE_PARENT as u64;
                 // SAFETY: as above.
                 let answer = match joined.map(|()| unsafe { syscalls::clone3(flags, cgroup) }) {
                     Ok(Ok(Cloned::Child)) => end(child),

@@ -1,8 +1,8 @@
 //! `exec`: another process in a container that runs.
 //!
-//! It is born in the container's pid namespace, enters its cgroups, becomes unreadable, and only then
-//! joins the other namespaces, all in one setns(2) by the first process's pidfd. From that moment
-//! nothing of the host is in its view but what it closes on exec.
+//! A helper enters its cgroups, becomes unreadable and joins all its namespaces in one setns(2) by the
+//! first process's pidfd; from there the process is born. So it is never seen in the container with
+//! anything of the host in its view but open sockets and what it closes before it looks anything up.
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -12,7 +12,7 @@ use oci_spec::runtime::{Capabilities, Capability, Process};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags};
 
-use crate::birth::Child;
+use crate::birth::{self, Child};
 use crate::cgroup::Cgroup;
 use crate::error::{Doing, Error, Result};
 use crate::foreground::stay;
@@ -27,7 +27,7 @@ use crate::signals::SignalQueue;
 use crate::spec::{check_process, read_json};
 use crate::state::{Record, StateDir, Status};
 use crate::sync::{self, Channel, Message};
-use crate::syscalls::{self, Cloned};
+use crate::syscalls;
 use crate::{console, namespaces};
 
 /// How a process is executed in a container; runc's flags of the same names.
@@ -224,21 +224,34 @@ fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup) -> Result<(Child, Channel)> {
         rustix::process::set_child_subreaper(Pid::from_raw(1))
             .doing(|| "become a subreaper".into())?;
     }
-    if tenant.record.namespaces.iter().any(|name| name == "pid") {
-        join(tenant.target, libc::CLONE_NEWPID as u64)?;
-    }
+    let labels = Labels::wanted(tenant.process);
+    let proc = labels.then(|| rootfs::open_path(Path::new("/proc"))).transpose()?;
+    let birth_place = birth_place.as_ref().map(AsFd::as_fd);
+    let enter = || enter(&tenant, doors);
+    let body = || {
+        let Err(error) = set_up_and_execute(&tenant, proc.as_ref(), &theirs);
+        let _ = theirs.send(&Message::Failed(error.to_string()));
+        syscalls::exit_now(1)
+    };
     // SAFETY: no thread is started in this program before the process runs.
-    match unsafe { syscalls::clone3(0, birth_place.as_ref().map(AsFd::as_fd)) }
-        .doing(|| "make the process".into())?
-    {
-        Cloned::Parent { pid, pidfd } => Ok((Child { pid, pidfd }, ours)),
-        Cloned::Child => {
-            drop(ours);
-            let Err(error) = set_up_and_execute(&tenant, doors, &theirs);
-            let _ = theirs.send(&Message::Failed(error.to_string()));
-            syscalls::exit_now(1)
-        }
-    }
+    let child = unsafe { birth::spawn_inside(enter, 0, birth_place, body) }?;
+    Ok((child, ours))
+}
+
+/// What must be done while the host is in view, and then the namespaces, all at once. It is done by a
+/// helper that nobody in the container can see: the process itself is born when nothing of the host is
+/// left to be reached through its entry in `/proc`, not even for who may trace any process
+/// (CVE-2016-9962).
+fn enter(tenant: &Tenant<'_>, doors: Vec<OwnedFd>) -> Result<()> {
+    let Tenant { record, process, target, .. } = tenant;
+    init::set_oom_score(process)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .doing(|| "become unreadable for others".into())?;
+    init::enter_cgroups(&doors)?;
+    settings::set_limits(None, process)?;
+    let flags =
+        record.namespaces.iter().fold(0, |flags, name| flags | namespaces::flag_of_name(name));
+    join(target, flags)
 }
 
 /// setns(2) by pidfd: all at once.
@@ -249,25 +262,19 @@ fn join(target: &OwnedFd, flags: u64) -> Result<()> {
 
 fn set_up_and_execute(
     tenant: &Tenant<'_>,
-    doors: Vec<OwnedFd>,
+    proc: Option<&OwnedFd>,
     channel: &Channel,
 ) -> Result<Infallible> {
-    let Tenant { record, process, target, filter, options } = tenant;
-    let labels = Labels::open(process)?;
-    init::set_oom_score(process)?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .doing(|| "become unreadable for others".into())?;
-    init::enter_cgroups(&doors)?;
-    drop(doors);
+    let Tenant { record, process, filter, options, .. } = tenant;
+    let labels = Labels::open(process, proc)?;
     let mapped = record.namespaces.iter().any(|name| name == "user");
-    settings::set_limits(None, process)?;
-    let flags =
-        record.namespaces.iter().fold(0, |flags, name| flags | namespaces::flag_of_name(name));
-    join(target, flags & !(libc::CLONE_NEWPID as u64))?;
     if mapped {
         init::become_root()?;
     }
     rustix::process::setsid().doing(|| "begin a session".into())?;
+    if !record.no_new_keyring {
+        settings::join_keyring()?;
+    }
     settings::set_personality(record.config.personality.as_ref())?;
     if process.terminal() == Some(true) {
         let root = rustix::fs::open(
@@ -282,7 +289,8 @@ fn set_up_and_execute(
     settings::set_scheduling(process)?;
     labels.take()?;
     let filter = filter.as_ref();
-    let program = program::prepare(process, filter, options.preserve_fds, 0, channel)?;
+    let program =
+        program::prepare(process, mapped, filter, options.preserve_fds, 0, channel, None)?;
     channel.send(&Message::Ready)?;
     channel.expect_proceed()?;
     program::confine(process, filter, channel)?;

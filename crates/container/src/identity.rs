@@ -3,6 +3,7 @@
 
 use libcontainer::capabilities::CapabilityExt;
 use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process};
+use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
 use crate::error::{Doing, Result};
@@ -21,13 +22,14 @@ struct Bits {
 ///
 /// The bounding set can be reduced only with CAP_SETPCAP, ids change only with CAP_SETUID and
 /// CAP_SETGID; the change of the user would drop all permitted capabilities but for keepcaps, and the
-/// ambient set can hold only what is permitted and inheritable already.
-pub(crate) fn assume(process: &Process) -> Result<()> {
+/// ambient set can hold only what is permitted and inheritable already. `mapped`: in a user namespace,
+/// where the groups may be fixed.
+pub(crate) fn assume(process: &Process, mapped: bool) -> Result<()> {
     // No list means no capability, as runc has it.
     let bits = process.capabilities().as_ref().map(Bits::of).unwrap_or_default();
     reduce_bounding(bits.bounding)?;
     rustix::thread::set_keep_capabilities(true).doing(|| "keep capabilities".into())?;
-    change_user(process)?;
+    change_user(process, mapped)?;
     rustix::thread::set_keep_capabilities(false).doing(|| "keep capabilities no more".into())?;
     bits.apply()
 }
@@ -37,26 +39,21 @@ pub(crate) fn forbid_new_privileges() -> Result<()> {
     rustix::thread::set_no_new_privs(true).doing(|| "set no-new-privileges".into())
 }
 
-fn change_user(process: &Process) -> Result<()> {
+fn change_user(process: &Process, mapped: bool) -> Result<()> {
     let user = process.user();
     let groups: Vec<_> =
         user.additional_gids().iter().flatten().map(|&gid| Gid::from_raw(gid)).collect();
-    if groups_may_change(&groups)? {
-        rustix::thread::set_thread_groups(&groups).doing(|| "set the additional groups".into())?;
+    match rustix::thread::set_thread_groups(&groups) {
+        // A user namespace made without privileges forbids setgroups(2); its own word for that lies in
+        // the container's /proc, where an image could say it too.
+        Err(Errno::PERM) if groups.is_empty() && mapped => {}
+        set => set.doing(|| "set the additional groups".into())?,
     }
     let (uid, gid) = (Uid::from_raw(user.uid()), Gid::from_raw(user.gid()));
     rustix::thread::set_thread_res_gid(gid, gid, gid)
         .doing(|| format!("become group {}", user.gid()))?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)
         .doing(|| format!("become user {}", user.uid()))
-}
-
-/// An unprivileged user namespace forbids setgroups(2); that is an error only if groups are wanted.
-fn groups_may_change(wanted: &[Gid]) -> Result<bool> {
-    if !wanted.is_empty() {
-        return Ok(true);
-    }
-    Ok(std::fs::read_to_string("/proc/self/setgroups").map_or(true, |text| text.trim() != "deny"))
 }
 
 impl Bits {

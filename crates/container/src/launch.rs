@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -128,6 +129,7 @@ fn blank_record(id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> R
         created: crate::time::rfc3339(SystemTime::now()),
         annotations,
         cgroup,
+        no_new_keyring: options.no_new_keyring,
         namespaces: namespaces::names(spec),
         config: Kept::of(spec),
     })
@@ -137,8 +139,9 @@ fn make_cgroup(undo: &mut Undo, record: &Record, bundle: &Bundle) -> Result<()> 
     if record.cgroup.groups().is_empty() {
         return Ok(());
     }
+    record.cgroup.make()?;
     undo.cgroup = Some(record.cgroup.clone());
-    record.cgroup.create(spec::linux(&bundle.spec)?.resources().as_ref())
+    record.cgroup.limit(spec::linux(&bundle.spec)?.resources().as_ref())
 }
 
 /// What a container is made of.
@@ -263,7 +266,9 @@ fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
 pub(crate) fn write_pid_file(file: &Path, pid: i32) -> Result<()> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let temporary = file.with_file_name(format!(".{name}.{}", std::process::id()));
-    fs::write(&temporary, pid.to_string())
+    // A link that waits under the temporary name must not be followed.
+    fs::File::create_new(&temporary)
+        .and_then(|mut made| made.write_all(pid.to_string().as_bytes()))
         .and_then(|()| fs::rename(&temporary, file))
         .inspect_err(|_| drop(fs::remove_file(&temporary)))
         .doing(|| format!("write the pid file {}", file.display()))

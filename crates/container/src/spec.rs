@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxNamespaceType, Process, Spec};
+use rustix::fs::{Mode, OFlags};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Doing, Error, Result};
@@ -27,7 +28,7 @@ impl Bundle {
     /// Reads `<path>/config.json` (runtime-spec, bundle.md).
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let path = path.canonicalize().doing(|| format!("find the bundle {}", path.display()))?;
-        let spec: Spec = read_json(&path.join("config.json"))?;
+        let spec: Spec = parse_json(&path.join("config.json"), OFlags::NONBLOCK)?;
         check(&spec)?;
         let root = spec.root().as_ref().map(|root| path.join(root.path()));
         let root = root.ok_or_else(|| Error::spec("root", "missing"))?;
@@ -40,10 +41,16 @@ impl Bundle {
     }
 }
 
-/// Reads a JSON document of bounded size.
+/// Reads a JSON document of bounded size, waiting for whoever writes it if it is a pipe.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    parse_json(path, OFlags::empty())
+}
+
+fn parse_json<T: DeserializeOwned>(path: &Path, wait: OFlags) -> Result<T> {
     let mut bytes = Vec::new();
-    File::open(path)
+    rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | wait, Mode::empty())
+        .map_err(std::io::Error::from)
+        .map(File::from)
         .and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes))
         .doing(|| format!("read {}", path.display()))?;
     let name = || path.display().to_string();

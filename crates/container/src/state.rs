@@ -91,6 +91,9 @@ pub(crate) struct Record {
     #[serde(default)]
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) cgroup: Cgroup,
+    /// Its processes keep their callers' session keyring.
+    #[serde(default)]
+    pub(crate) no_new_keyring: bool,
     /// Namespaces that `exec` joins, as names below `/proc/<pid>/ns`.
     pub(crate) namespaces: Vec<String>,
     /// What `exec` takes for granted and later hooks need.

@@ -98,12 +98,27 @@ pub(crate) fn mount_setattr_at(path: &CStr, recursive: bool, attr: &MountAttr) -
     })
 }
 
-/// Marks every descriptor from `first` up to be closed by `execve`.
-pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
-    // SAFETY: numbers only.
-    check(unsafe {
-        libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)
-    })
+/// Closes every descriptor from `first` up but those in `keep`, whoever believes to own them.
+///
+/// # Safety
+/// The calling process uses and drops no other descriptor from `first` up afterwards.
+pub(crate) unsafe fn close_from(first: u32, keep: &mut [u32]) -> io::Result<()> {
+    let close = |from: u32, to: u32| match from <= to {
+        // SAFETY: the caller vouches for what is closed.
+        true => check(unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) }),
+        false => Ok(()),
+    };
+    keep.sort_unstable();
+    let mut from = first;
+    for &mut kept in keep {
+        if kept >= from {
+            if kept > from {
+                close(from, kept - 1)?;
+            }
+            from = kept + 1;
+        }
+    }
+    close(from, u32::MAX)
 }
 
 /// execve(2); returns only when it failed.
@@ -141,12 +156,11 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// keyctl(2) JOIN_SESSION_KEYRING; returns the new keyring's serial number.
-pub(crate) fn join_session_keyring(name: &CStr) -> io::Result<i64> {
-    // SAFETY: name is NUL-terminated.
-    match unsafe {
-        libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, name.as_ptr())
-    } {
+/// keyctl(2) JOIN_SESSION_KEYRING of a new, nameless keyring; returns its serial number.
+pub(crate) fn join_session_keyring() -> io::Result<i64> {
+    let no_name = std::ptr::null::<libc::c_char>();
+    // SAFETY: a null pointer asks for a nameless keyring.
+    match unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, no_name) } {
         -1 => Err(io::Error::last_os_error()),
         serial => Ok(serial),
     }

@@ -69,12 +69,21 @@ impl Cgroup {
         Ok(Self { unified, groups })
     }
 
-    /// Makes the directories and sets the limits.
-    pub(crate) fn create(&self, resources: Option<&LinuxResources>) -> Result<()> {
-        for group in &self.groups {
-            fs::create_dir_all(&group.path)
-                .doing(|| format!("make the cgroup {}", group.path.display()))?;
+    /// Makes the directories. One that has processes is refused: the container's end would be theirs.
+    pub(crate) fn make(&self) -> Result<()> {
+        let mut made = Vec::new();
+        let all = self.groups.iter().try_for_each(|group| {
+            made.extend(group.make()?.then_some(&group.path));
+            Ok(())
+        });
+        if all.is_err() {
+            made.iter().for_each(|path| drop(fs::remove_dir(path)));
         }
+        all
+    }
+
+    /// Sets the limits of a container that is being made.
+    pub(crate) fn limit(&self, resources: Option<&LinuxResources>) -> Result<()> {
         let none = LinuxResources::default();
         let resources = resources.unwrap_or(&none);
         if self.unified {
@@ -214,6 +223,27 @@ impl Cgroup {
 }
 
 impl Group {
+    /// Whether the directory was missing.
+    fn make(&self) -> Result<bool> {
+        let doing = || format!("make the cgroup {}", self.path.display());
+        match fs::create_dir(&self.path) {
+            Ok(()) => return Ok(true),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return fs::create_dir_all(&self.path).map(|()| true).doing(doing);
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).doing(doing),
+        }
+        let mut processes = Vec::new();
+        collect(&self.path, &mut processes).doing(doing)?;
+        if processes.is_empty() {
+            return Ok(false);
+        }
+        let reason =
+            format!("{} is not empty: {} process(es) found", self.path.display(), processes.len());
+        Err(Error::spec("linux.cgroupsPath", reason))
+    }
+
     fn is_mounted(&self) -> bool {
         let root = self.root();
         if self.hierarchy == UNIFIED { is_v2(&root).unwrap_or(false) } else { root.is_dir() }

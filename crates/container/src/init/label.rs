@@ -4,7 +4,7 @@
 //! The files are opened while the host's procfs is in view, and written later: what the container has
 //! mounted at `/proc` by then cannot swallow the write (CVE-2019-16884).
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::Process;
 use rustix::fs::{Mode, OFlags};
@@ -16,19 +16,28 @@ use crate::error::{Doing, Result};
 pub(crate) struct Labels(Vec<(OwnedFd, String)>);
 
 impl Labels {
-    /// Opens what the process's labels need; nothing without labels.
-    pub(crate) fn open(process: &Process) -> Result<Self> {
+    /// Whether the process has any.
+    pub(crate) fn wanted(process: &Process) -> bool {
+        [process.apparmor_profile(), process.selinux_label()]
+            .iter()
+            .any(|label| label.as_ref().is_some_and(|label| !label.is_empty()))
+    }
+
+    /// Opens what the process's labels need, by the host's `proc` where that is no longer in view;
+    /// nothing without labels.
+    pub(crate) fn open(process: &Process, proc: Option<&OwnedFd>) -> Result<Self> {
+        let proc = proc.map(AsFd::as_fd);
         let mut labels = Vec::new();
         let given = |label: &Option<String>| label.clone().filter(|label| !label.is_empty());
         if let Some(profile) = given(process.apparmor_profile()) {
-            let file = open("/proc/self/attr/apparmor/exec")
-                .or_else(|_| open("/proc/self/attr/exec"))
+            let file = open(proc, "self/attr/apparmor/exec")
+                .or_else(|_| open(proc, "self/attr/exec"))
                 .doing(|| format!("take the AppArmor profile {profile}"))?;
             labels.push((file, format!("exec {profile}")));
         }
         if let Some(label) = given(process.selinux_label()) {
             let file =
-                open("/proc/self/attr/exec").doing(|| format!("take the SELinux label {label}"))?;
+                open(proc, "self/attr/exec").doing(|| format!("take the SELinux label {label}"))?;
             labels.push((file, label));
         }
         Ok(Self(labels))
@@ -44,6 +53,10 @@ impl Labels {
     }
 }
 
-fn open(path: &str) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+fn open(proc: Option<BorrowedFd<'_>>, path: &str) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    match proc {
+        Some(proc) => rustix::fs::openat(proc, path, flags, Mode::empty()),
+        None => rustix::fs::open(format!("/proc/{path}"), flags, Mode::empty()),
+    }
 }

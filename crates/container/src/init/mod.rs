@@ -62,7 +62,7 @@ fn set_up_and_execute(mut plan: Plan<'_>, channel: &Channel) -> Result<Infallibl
     if namespaces::has_user(spec) {
         channel.expect_proceed()?;
     }
-    let labels = Labels::open(process)?;
+    let labels = Labels::open(process, None)?;
     isolate(&plan, spec, process)?;
     let mut rootfs = rootfs::enter(spec, &plan.bundle.rootfs)?;
     let ask = |index| ask_for_source(channel, index);
@@ -107,7 +107,7 @@ fn isolate(plan: &Plan<'_>, spec: &Spec, process: &Process) -> Result<()> {
     make_late_namespaces(plan.namespaces, spec)?;
     rustix::process::setsid().doing(|| "begin a session".into())?;
     if !plan.no_new_keyring {
-        settings::join_keyring(&plan.state.id)?;
+        settings::join_keyring()?;
     }
     settings::set_names(spec)?;
     if plan.namespaces.new & libc::CLONE_NEWNET as u64 != 0 {
@@ -207,7 +207,15 @@ fn finish(
     settings::set_scheduling(process)?;
     labels.take()?;
     let filter = plan.filter.as_ref();
-    let program = program::prepare(process, filter, plan.preserve_fds, plan.listen_fds, channel)?;
+    let program = program::prepare(
+        process,
+        namespaces::has_user(spec),
+        filter,
+        plan.preserve_fds,
+        plan.listen_fds,
+        channel,
+        plan.start_listener.as_ref().map(AsFd::as_fd),
+    )?;
     channel.send(&Message::Ready)?;
     channel.expect_proceed()?;
     let Some(listener) = plan.start_listener.take() else {
@@ -237,8 +245,9 @@ fn start(
 ) -> Result<Infallible> {
     let spec = &plan.bundle.spec;
     let state = State { pid: own_pid(), status: Status::Created, ..plan.state.clone() };
-    hooks::run(spec.hooks().as_ref(), Point::StartContainer, &state)?;
+    // The hooks' programs are the container's own files: they run under its filter too.
     program::confine(process, plan.filter.as_ref(), channel)?;
+    hooks::run(spec.hooks().as_ref(), Point::StartContainer, &state)?;
     Err(program.execute())
 }
 

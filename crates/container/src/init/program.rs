@@ -1,8 +1,9 @@
 //! The last steps before the container's program runs, shared by `create`, `run` and `exec`: who it
 //! is, where it stands, what it sees, and `execve`.
 
+use std::collections::BTreeSet;
 use std::ffi::CString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -26,11 +27,14 @@ pub(crate) struct Program {
 /// program. What can fail does so here, before `create` reports success.
 pub(crate) fn prepare(
     process: &Process,
+    mapped: bool,
     filter: Option<&Filter>,
     preserve_fds: u32,
     listen_fds: u32,
     channel: &Channel,
+    listener: Option<BorrowedFd<'_>>,
 ) -> Result<Program> {
+    close_others(3 + preserve_fds + listen_fds, channel, listener)?;
     crate::signals::restore_pipe_signal();
     let umask = process.user().umask().unwrap_or(0o022);
     rustix::process::umask(Mode::from_raw_mode(umask & 0o777));
@@ -42,12 +46,21 @@ pub(crate) fn prepare(
         // Without no-new-privileges a filter can be loaded only by who has CAP_SYS_ADMIN still.
         load_filter(filter, channel)?;
     }
-    identity::assume(process)?;
+    identity::assume(process, mapped)?;
     enter_directory(process.cwd())?;
-    let program = Program::find(process, listen_fds)?;
-    syscalls::close_on_exec_from(3 + preserve_fds + listen_fds)
-        .doing(|| "close other descriptors".into())?;
-    Ok(program)
+    Program::find(process, listen_fds)
+}
+
+/// Before any path is looked up in the container all descriptors are closed but the sockets by which
+/// we are spoken to. Closing on exec would be too late: the kernel looks the program up before, and
+/// `/proc/self/fd/N/../..` of a directory of the host's leads to the host's programs
+/// (CVE-2024-21626).
+fn close_others(first: u32, channel: &Channel, listener: Option<BorrowedFd<'_>>) -> Result<()> {
+    let sockets = [Some(channel.as_fd()), listener];
+    let mut keep: Vec<u32> =
+        sockets.iter().flatten().map(|socket| socket.as_raw_fd().cast_unsigned()).collect();
+    // SAFETY: what this process still owns besides are the two sockets; it ends in execve or _exit.
+    unsafe { syscalls::close_from(first, &mut keep) }.doing(|| "close other descriptors".into())
 }
 
 /// With no-new-privileges the filter comes last, so that it need allow nothing of the runtime's.
@@ -126,10 +139,10 @@ impl Program {
 
 /// Of several values of a variable the last counts.
 fn environment<'a>(variables: impl DoubleEndedIterator<Item = &'a String>) -> Vec<String> {
-    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let mut names = BTreeSet::new();
     let mut kept: Vec<String> = Vec::new();
     for variable in variables.rev() {
-        if !kept.iter().any(|have| name(have) == name(variable)) {
+        if names.insert(variable.split('=').next().unwrap_or_default()) {
             kept.push(variable.clone());
         }
     }
@@ -170,8 +183,11 @@ fn executable(path: &Path) -> Result<(), Errno> {
 fn home(uid: u32) -> PathBuf {
     use std::io::Read;
     let mut text = String::new();
-    let read = std::fs::File::open("/etc/passwd")
-        .and_then(|file| file.take(1 << 20).read_to_string(&mut text));
+    // The image may have a pipe there, for which nobody would ever be the writer, or a terminal.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let read = rustix::fs::open("/etc/passwd", flags, Mode::empty())
+        .map_err(std::io::Error::from)
+        .and_then(|file| std::fs::File::from(file).take(1 << 20).read_to_string(&mut text));
     if read.is_err() {
         return "/".into();
     }

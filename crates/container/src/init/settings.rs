@@ -1,6 +1,5 @@
 //! Small settings of a process: limits, scheduling, sysctls, names, keyring.
 
-use std::ffi::CString;
 use std::fs;
 
 use oci_spec::runtime::{
@@ -13,10 +12,10 @@ use rustix::process::{Pid, Resource, Rlimit};
 use crate::error::{Doing, Error, Result};
 use crate::syscalls::{self, SchedAttr};
 
-/// A session keyring of the container's own, so that it does not possess the caller's keys.
-pub(crate) fn join_keyring(id: &str) -> Result<()> {
-    let name = CString::new(format!("_ses.{id}")).map_err(|_| Error::InvalidId(id.into()))?;
-    match syscalls::join_session_keyring(&name) {
+/// A new session keyring, so that the caller's keys are not possessed. It has no name: a name could be
+/// that of a keyring which another container prepared.
+pub(crate) fn join_keyring() -> Result<()> {
+    match syscalls::join_session_keyring() {
         // A kernel without keyrings has nothing to hide.
         Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => Ok(()),
         joined => joined.map(drop).doing(|| "join a session keyring".into()),
