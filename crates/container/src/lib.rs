@@ -46,6 +46,7 @@ mod cgroup;
 mod console;
 mod default_spec;
 mod delete;
+mod document;
 mod error;
 mod exec;
 mod foreground;
