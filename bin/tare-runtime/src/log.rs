@@ -7,6 +7,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use container::Level;
+
 use crate::arguments::{Globals, LogFormat};
 
 /// Where messages go.
@@ -40,6 +42,17 @@ impl Log {
             eprintln!("tare-runtime: debug: {message}");
         } else if let Err(error) = self.append("debug", message) {
             eprintln!("tare-runtime: error: write the log: {error}");
+        }
+    }
+
+    /// What the engine has to say though nothing failed.
+    pub(crate) fn notice(&self, level: Level, message: &str) {
+        if level == Level::Debug {
+            return self.debug(message);
+        }
+        let unwritten = self.append("warning", message);
+        if self.file.is_none() || unwritten.is_err() {
+            eprintln!("tare-runtime: warning: {}", message.replace('\n', " "));
         }
     }
 

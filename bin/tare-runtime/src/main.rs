@@ -19,16 +19,25 @@ mod log;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::Parser;
 
 use crate::arguments::{Arguments, Command};
 use crate::log::Log;
 
+/// Where messages go, for the notices of the engine too.
+static LOG: OnceLock<Log> = OnceLock::new();
+
 fn main() -> ExitCode {
     let unshielded = shield();
     let arguments = Arguments::parse();
-    let log = Log::new(&arguments.globals);
+    let log = LOG.get_or_init(|| Log::new(&arguments.globals));
+    container::on_notice(|level, text| {
+        if let Some(log) = LOG.get() {
+            log.notice(level, text);
+        }
+    });
     log.debug(&format!("{:?}", arguments.command));
     match unshielded.and_then(|()| run(&arguments)) {
         Ok(code) => ExitCode::from(code),

@@ -121,10 +121,10 @@ fn a_failed_create_leaves_nothing() {
         ("no file system \"nofs\"", |config| {
             config["mounts"][0] = json!({"destination": "/x", "type": "nofs", "source": "x"});
         }),
-        ("createRuntime hook /bin/false", |config| {
+        ("createRuntime hook #0: /bin/false", |config| {
             config["hooks"] = json!({"createRuntime": [{"path": "/bin/false"}]});
         }),
-        ("startContainer hook /bin/false", |config| {
+        ("startContainer hook #0: /bin/false", |config| {
             config["hooks"] = json!({"startContainer": [{"path": "/bin/false"}]});
         }),
         ("not between 0 and 100", |config| {

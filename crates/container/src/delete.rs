@@ -76,6 +76,7 @@ fn stop(record: &Record) -> Result<()> {
 pub(crate) fn destroy(dir: &StateDir, record: &Record) -> Result<()> {
     empty(&record.cgroup)?;
     record.cgroup.remove()?;
+    record.rdt.remove();
     dir.remove()?;
     let state = record.state(Status::Stopped);
     hooks::run_all(record.config.hooks.as_ref(), Point::Poststop, &state)

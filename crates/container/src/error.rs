@@ -56,10 +56,12 @@ pub enum Error {
     #[error("{0}")]
     Init(String),
     /// A hook failed.
-    #[error("{point} hook {path}: {reason}")]
+    #[error("error running {point} hook #{index}: {path}: {reason}")]
     Hook {
         /// Where in the container's life, as named in `config.json`.
         point: &'static str,
+        /// Its place among the hooks of that point, from 0.
+        index: usize,
         /// The program.
         path: String,
         /// How it failed.

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{Capabilities, Capability, Process};
+use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Pid, PidfdFlags};
 
@@ -20,6 +20,7 @@ use crate::id::ContainerId;
 use crate::init::label::Labels;
 use crate::init::{self, program, settings};
 use crate::launch::write_pid_file;
+use crate::memory_policy::MemoryPolicy;
 use crate::process_stat::ProcessStat;
 use crate::rootfs::{self, Root};
 use crate::seccomp::Filter;
@@ -28,7 +29,7 @@ use crate::spec::{check_process, read_json};
 use crate::state::{Record, StateDir, Status};
 use crate::sync::{self, Channel, Message};
 use crate::syscalls;
-use crate::{console, namespaces};
+use crate::{console, namespaces, notice, tenant};
 
 /// How a process is executed in a container; runc's flags of the same names.
 #[derive(Clone, Debug, Default)]
@@ -150,6 +151,7 @@ fn build_process(record: &Record, options: &ExecOptions) -> Result<Process> {
         if options.terminal {
             process.set_terminal(Some(true));
         }
+        tenant::inherit(&mut process, record);
         return Ok(process);
     }
     let mut process =
@@ -194,15 +196,26 @@ fn add_capabilities(process: &mut Process, names: &[String]) -> Result<()> {
             .map_err(|_| Error::spec("--cap", format!("unknown capability {name:?}")))?;
         added.insert(capability);
     }
-    let Some(mut capabilities) = process.capabilities().clone() else { return Ok(()) };
+    let mut capabilities = process.capabilities().clone().unwrap_or_else(no_capabilities);
     let joined = |have: &Option<Capabilities>| {
         Some(have.iter().flatten().chain(&added).copied().collect::<Capabilities>())
     };
     capabilities.set_bounding(joined(capabilities.bounding()));
     capabilities.set_effective(joined(capabilities.effective()));
     capabilities.set_permitted(joined(capabilities.permitted()));
+    if capabilities.inheritable().as_ref().is_some_and(|have| !have.is_empty()) {
+        // As runc has it; those that the container does not inherit are warned of.
+        capabilities.set_ambient(joined(capabilities.ambient()));
+    }
     process.set_capabilities(Some(capabilities));
     Ok(())
+}
+
+fn no_capabilities() -> LinuxCapabilities {
+    let mut none = LinuxCapabilities::default();
+    none.set_bounding(None).set_effective(None).set_permitted(None);
+    none.set_inheritable(None).set_ambient(None);
+    none
 }
 
 /// The first process by a descriptor; a number alone could be another process's by now.
@@ -242,12 +255,15 @@ fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup) -> Result<(Child, Channel)> {
 /// helper that nobody in the container can see: the process itself is born when nothing of the host is
 /// left to be reached through its entry in `/proc`, not even for who may trace any process
 /// (CVE-2016-9962).
-fn enter(tenant: &Tenant<'_>, doors: Vec<OwnedFd>) -> Result<()> {
-    let Tenant { record, process, target, .. } = tenant;
+fn enter(entering: &Tenant<'_>, doors: Vec<OwnedFd>) -> Result<()> {
+    let Tenant { record, process, target, .. } = entering;
     init::set_oom_score(process)?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .doing(|| "become unreadable for others".into())?;
+    let affinity = tenant::Affinity::of(process)?;
+    affinity.begin()?;
     init::enter_cgroups(&doors)?;
+    affinity.end()?;
     settings::set_limits(None, process)?;
     let flags =
         record.namespaces.iter().fold(0, |flags, name| flags | namespaces::flag_of_name(name));
@@ -286,7 +302,10 @@ fn set_up_and_execute(
         let (master, terminal) = rootfs::open_terminal(&Root::new(root))?;
         init::take_terminal(master, terminal.as_fd(), process.console_size(), channel)?;
     }
-    settings::set_scheduling(process)?;
+    if let Some(policy) = &record.config.memory_policy {
+        MemoryPolicy::of(policy)?.apply()?;
+    }
+    settings::set_scheduling(process, false)?;
     labels.take()?;
     let filter = filter.as_ref();
     let program =
@@ -314,8 +333,9 @@ fn begin(running: &mut Running, record: &Record, options: &ExecOptions) -> Resul
             Message::SeccompListener(number) => {
                 let state = record.state(Status::Running);
                 let seccomp = record.config.seccomp.as_ref();
-                crate::seccomp::hand_over(seccomp, running.child.pidfd.as_fd(), number, &state)?;
+                crate::seccomp::hand_over(seccomp, &running.child, number, &state)?;
             }
+            Message::Warning(text) => notice::warn(&text),
             Message::Failed(report) => return Err(Error::Init(report)),
             Message::End => return Ok(()),
             Message::Proceed | Message::RunHooks | Message::NeedSource(_) | Message::Source(_) => {}

@@ -6,7 +6,7 @@
 
 use std::io::Write;
 use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -58,36 +58,52 @@ pub(crate) fn at(hooks: Option<&Hooks>, point: Point) -> &[Hook] {
 
 /// Runs the hooks of a point; the first that fails ends it.
 pub(crate) fn run(hooks: Option<&Hooks>, point: Point, state: &State) -> Result<()> {
-    for hook in at(hooks, point) {
-        run_one(hook, state).map_err(|reason| Error::Hook {
-            point: point.name(),
-            path: hook.path().display().to_string(),
-            reason,
-        })?;
-    }
-    Ok(())
+    run_in(hooks, point, state, &[])
+}
+
+/// The same for hooks that have `environment` where they name none of their own.
+pub(crate) fn run_in(
+    hooks: Option<&Hooks>,
+    point: Point,
+    state: &State,
+    environment: &[String],
+) -> Result<()> {
+    let mut numbered = at(hooks, point).iter().enumerate();
+    numbered.try_for_each(|(index, hook)| run_one(point, index, hook, state, environment))
 }
 
 /// Runs all hooks of a point, whatever becomes of each, and returns the first failure.
 pub(crate) fn run_all(hooks: Option<&Hooks>, point: Point, state: &State) -> Result<()> {
     let mut first = Ok(());
-    for hook in at(hooks, point) {
-        let done = run_one(hook, state).map_err(|reason| Error::Hook {
-            point: point.name(),
-            path: hook.path().display().to_string(),
-            reason,
-        });
+    for (index, hook) in at(hooks, point).iter().enumerate() {
+        let done = run_one(point, index, hook, state, &[]);
         first = first.and(done);
     }
     first
 }
 
-fn run_one(hook: &Hook, state: &State) -> Result<(), String> {
+fn run_one(
+    point: Point,
+    index: usize,
+    hook: &Hook,
+    state: &State,
+    environment: &[String],
+) -> Result<()> {
+    try_one(hook, state, environment).map_err(|reason| Error::Hook {
+        point: point.name(),
+        index,
+        path: hook.path().display().to_string(),
+        reason,
+    })
+}
+
+fn try_one(hook: &Hook, state: &State, environment: &[String]) -> Result<(), String> {
     let mut command = Command::new(hook.path());
     if let Some((name, arguments)) = hook.args().as_deref().and_then(<[String]>::split_first) {
         command.arg0(name).args(arguments);
     }
-    let environment = hook.env().iter().flatten().filter_map(|variable| variable.split_once('='));
+    let own = hook.env().as_deref().filter(|own| !own.is_empty()).unwrap_or(environment);
+    let environment = own.iter().filter_map(|variable| variable.split_once('='));
     command.env_clear().envs(environment);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
@@ -136,7 +152,12 @@ fn wait(child: &mut Child, limit: Option<Duration>) -> Result<(), String> {
         return Err(format!("did not end within {} seconds", limit.as_secs()));
     }
     let status = child.wait().map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err(status.to_string()) }
+    if status.success() {
+        return Ok(());
+    }
+    // Named as in runc's messages.
+    let blocked = status.signal() == Some(libc::SIGSYS);
+    Err(if blocked { "signal: bad system call".into() } else { status.to_string() })
 }
 
 fn ends_within(child: &Child, limit: Duration) -> Result<bool, Errno> {

@@ -2,7 +2,7 @@
 //! point of this module, so it stands in one function; every result is checked.
 
 use libcontainer::capabilities::CapabilityExt;
-use oci_spec::runtime::{Capabilities, LinuxCapabilities, Process};
+use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
@@ -23,15 +23,18 @@ struct Bits {
 /// The bounding set can be reduced only with CAP_SETPCAP, ids change only with CAP_SETUID and
 /// CAP_SETGID; the change of the user would drop all permitted capabilities but for keepcaps, and the
 /// ambient set can hold only what is permitted and inheritable already. `mapped`: in a user namespace,
-/// where the groups may be fixed.
-pub(crate) fn assume(process: &Process, mapped: bool) -> Result<()> {
+/// where the groups may be fixed. Returns warnings: runc starts a container whose ambient capabilities
+/// cannot all be raised.
+pub(crate) fn assume(process: &Process, mapped: bool) -> Result<Vec<String>> {
     // No list means no capability, as runc has it.
     let bits = process.capabilities().as_ref().map(Bits::of).unwrap_or_default();
     reduce_bounding(bits.bounding)?;
     rustix::thread::set_keep_capabilities(true).doing(|| "keep capabilities".into())?;
     change_user(process, mapped)?;
     rustix::thread::set_keep_capabilities(false).doing(|| "keep capabilities no more".into())?;
-    bits.apply()
+    let ambient =
+        process.capabilities().as_ref().and_then(|capabilities| capabilities.ambient().clone());
+    bits.apply(&ambient.unwrap_or_default())
 }
 
 /// prctl(2) PR_SET_NO_NEW_PRIVS.
@@ -70,25 +73,34 @@ impl Bits {
         }
     }
 
-    fn apply(self) -> Result<()> {
+    fn apply(self, ambient: &Capabilities) -> Result<Vec<String>> {
         let set = CapabilitySet::from_bits_retain;
-        let have = rustix::thread::capabilities(None).doing(|| "read the capabilities".into())?;
-        let permitted = self.permitted & have.permitted.bits();
         let sets = CapabilitySets {
-            effective: set(self.effective & permitted),
-            permitted: set(permitted),
-            inheritable: set(self.inheritable & (permitted | have.inheritable.bits())),
+            effective: set(self.effective),
+            permitted: set(self.permitted),
+            inheritable: set(self.inheritable),
         };
         rustix::thread::set_capabilities(None, sets).doing(|| "set the capabilities".into())?;
         rustix::thread::clear_ambient_capability_set()
             .doing(|| "clear the ambient capabilities".into())?;
-        let possible = self.ambient & permitted & sets.inheritable.bits();
-        for bit in bits(possible) {
-            rustix::thread::configure_capability_in_ambient_set(set(1 << bit), true)
-                .doing(|| format!("raise the ambient capability {bit}"))?;
-        }
-        Ok(())
+        let raised = bits(self.ambient).map(|bit| {
+            let one = set(1 << bit);
+            (bit, rustix::thread::configure_capability_in_ambient_set(one, true))
+        });
+        let failed = raised.filter_map(|(bit, raised)| raised.err().map(|error| (bit, error)));
+        Ok(failed
+            .map(|(bit, error)| {
+                format!("can't raise ambient capability {}: {error}", name(bit, ambient))
+            })
+            .collect())
     }
+}
+
+/// A capability's name by its number.
+fn name(bit: u32, of: &Capabilities) -> String {
+    let known = |have: &Capability| have.to_cap().bitmask() == 1 << bit;
+    let found = of.iter().find(|have| known(have));
+    found.map_or_else(|| bit.to_string(), |capability| format!("CAP_{capability}"))
 }
 
 /// Drops from the bounding set what is not in `keep`, up to the last capability that the kernel knows.

@@ -25,7 +25,9 @@ use crate::seccomp::Filter;
 use crate::spec::Bundle;
 use crate::state::{Kept, Record, StateDir, Status};
 use crate::sync::{self, Channel, Message};
-use crate::{console, id_map, mount_source, rootfs, spec, syscalls};
+use crate::{
+    console, id_map, intel_rdt, mount_source, net_devices, notice, rootfs, spec, syscalls,
+};
 
 /// How `create` and `run` make a container; runc's flags of the same names.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +133,7 @@ fn blank_record(id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> R
         cgroup,
         no_new_keyring: options.no_new_keyring,
         namespaces: namespaces::names(spec),
+        rdt: intel_rdt::RdtGroups::default(),
         config: Kept::of(spec),
     })
 }
@@ -186,6 +189,7 @@ fn give_birth(
         })
     }?;
     undo.child = Some(child.pid);
+    net_devices::hand_over(spec::linux(&bundle.spec)?, child.pid)?;
     let ours = ours.take().ok_or(Error::NotRunning)?;
     if namespaces::has_user(&bundle.spec) {
         if namespaces.new_user() {
@@ -238,12 +242,13 @@ fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
             Message::SeccompListener(number) => {
                 let state = launched.record.state(Status::Creating);
                 let seccomp = spec::linux(spec)?.seccomp().as_ref();
-                crate::seccomp::hand_over(seccomp, launched.child.pidfd.as_fd(), number, &state)?;
+                crate::seccomp::hand_over(seccomp, &launched.child, number, &state)?;
             }
             Message::NeedSource(index) => {
                 let Launched { child, channel, .. } = &*launched;
                 mount_source::provide(bundle, namespaces, child, channel, index)?;
             }
+            Message::Warning(text) => notice::warn(&text),
             Message::Failed(report) => return Err(Error::Init(report)),
             Message::End => {
                 return Err(Error::Init(
@@ -255,6 +260,8 @@ fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
     }
     let stat = ProcessStat::of(launched.record.pid).ok_or(Error::NotRunning)?;
     launched.record.start_time = stat.start_time;
+    let rdt = spec::linux(spec)?.intel_rdt().as_ref();
+    launched.record.rdt = intel_rdt::apply(rdt, &launched.record.id, launched.record.pid)?;
     launched.dir.save(&launched.record)?;
     if let Some(file) = &options.pid_file {
         write_pid_file(file, launched.record.pid)?;

@@ -115,12 +115,12 @@ fn begin(launched: &Launched) -> Result<()> {
     loop {
         match launched.channel.receive()? {
             Message::End => break,
+            Message::Warning(text) => crate::notice::warn(&text),
             Message::Failed(report) => return Err(Error::Init(report)),
             Message::SeccompListener(number) => {
-                use std::os::fd::AsFd;
                 let state = launched.record.state(Status::Created);
                 let seccomp = launched.record.config.seccomp.as_ref();
-                crate::seccomp::hand_over(seccomp, launched.child.pidfd.as_fd(), number, &state)?;
+                crate::seccomp::hand_over(seccomp, &launched.child, number, &state)?;
             }
             _ => {}
         }

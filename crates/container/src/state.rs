@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::cgroup::Cgroup;
 use crate::error::{Doing, Error, Result};
 use crate::id::ContainerId;
+use crate::intel_rdt::RdtGroups;
 use crate::process_stat::ProcessStat;
 
 /// A container's status (runtime-spec, runtime.md "State"), and runc's `paused`.
@@ -96,6 +97,9 @@ pub(crate) struct Record {
     pub(crate) no_new_keyring: bool,
     /// Namespaces that `exec` joins, as names below `/proc/<pid>/ns`.
     pub(crate) namespaces: Vec<String>,
+    /// Directories of resctrl that were made for it.
+    #[serde(default, skip_serializing_if = "RdtGroups::is_empty")]
+    pub(crate) rdt: RdtGroups,
     /// What `exec` takes for granted and later hooks need.
     pub(crate) config: Kept,
 }
@@ -111,6 +115,8 @@ pub(crate) struct Kept {
     pub(crate) hooks: Option<Hooks>,
     #[serde(default)]
     pub(crate) personality: Option<oci_spec::runtime::LinuxPersonality>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory_policy: Option<oci_spec::runtime::LinuxMemoryPolicy>,
 }
 
 impl Kept {
@@ -121,6 +127,7 @@ impl Kept {
             seccomp: linux.and_then(|linux| linux.seccomp().clone()),
             hooks: spec.hooks().clone(),
             personality: linux.and_then(|linux| linux.personality().clone()),
+            memory_policy: linux.and_then(|linux| linux.memory_policy().clone()),
         }
     }
 }

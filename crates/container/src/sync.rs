@@ -37,6 +37,8 @@ pub(crate) enum Message {
     Source(OwnedFd),
     /// init → runtime: all is set up; only the start is missing.
     Ready,
+    /// init → runtime: something to tell the user, though nothing failed.
+    Warning(String),
     /// init → runtime: it failed, in words.
     Failed(String),
     /// The other side is gone.
@@ -65,11 +67,8 @@ impl Channel {
             Message::NeedSource(index) => self.send_bytes(format!("m{index}").as_bytes(), None),
             Message::Source(source) => self.send_bytes(b"o", Some(source.as_fd())),
             Message::SeccompListener(fd) => self.send_bytes(format!("s{fd}").as_bytes(), None),
-            Message::Failed(text) => {
-                let mut bytes = format!("e{text}").into_bytes();
-                bytes.truncate(MAX_TEXT);
-                self.send_bytes(&bytes, None)
-            }
+            Message::Warning(text) => self.send_text('w', text),
+            Message::Failed(text) => self.send_text('e', text),
             Message::End => Ok(()),
         }
     }
@@ -97,19 +96,38 @@ impl Channel {
 
     /// Waits until the other side lets go on.
     pub(crate) fn expect_proceed(&self) -> Result<()> {
-        match self.receive()? {
+        // read(2) and not recvmsg(2): the container's filter may be in force already.
+        let mut byte = [0; 1];
+        let length = loop {
+            match rustix::io::read(&self.0, &mut byte) {
+                Err(Errno::INTR) => {}
+                Err(Errno::CONNRESET) => break 0,
+                length => break length.doing(|| "hear from the runtime".into())?,
+            }
+        };
+        match parse(&byte[..length], None)? {
             Message::Proceed => Ok(()),
             _ => Err(Error::Init("the runtime went away".into())),
         }
     }
 
+    fn send_text(&self, kind: char, text: &str) -> Result<()> {
+        let mut bytes = format!("{kind}{text}").into_bytes();
+        bytes.truncate(MAX_TEXT);
+        self.send_bytes(&bytes, None)
+    }
+
     fn send_bytes(&self, bytes: &[u8], descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
+        let Some(descriptor) = descriptor else {
+            // write(2) and not sendmsg(2): the container's filter may be in force already.
+            return match rustix::io::write(&self.0, bytes) {
+                Ok(_) | Err(Errno::PIPE) => Ok(()),
+                Err(error) => Err(error).doing(|| "speak to the container".into()),
+            };
+        };
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = descriptor.map(|descriptor| [descriptor]);
-        if let Some(descriptors) = &descriptors {
-            ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
-        }
+        ancillary.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(&descriptor)));
         match sendmsg(&self.0, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL) {
             Ok(_) | Err(Errno::PIPE) => Ok(()),
             Err(error) => Err(error).doing(|| "speak to the container".into()),
@@ -139,6 +157,7 @@ fn parse(bytes: &[u8], descriptor: Option<OwnedFd>) -> Result<Message> {
         (Some((b's', number)), _) => {
             text(number).parse().map(Message::SeccompListener).map_err(|_| unexpected())
         }
+        (Some((b'w', warning)), _) => Ok(Message::Warning(text(warning))),
         (Some((b'e', report)), _) => Ok(Message::Failed(text(report))),
         _ => Err(unexpected()),
     }

@@ -190,7 +190,24 @@ pub(crate) fn set_io_priority(value: i32) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, value) })
 }
 
-/// The kernel's `struct sched_attr`, version 0.
+/// set_mempolicy(2) with a set of nodes, none for an empty one.
+pub(crate) fn set_memory_policy(mode: i32, nodes: &[u64]) -> io::Result<()> {
+    let pointer = if nodes.is_empty() { std::ptr::null() } else { nodes.as_ptr() };
+    // The kernel takes one bit less than it is told (set_mempolicy(2)).
+    let bits = if nodes.is_empty() { 0 } else { nodes.len() * 64 + 1 };
+    // SAFETY: the kernel only reads as many bits as the slice has.
+    check(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, pointer, bits) })
+}
+
+/// sched_setaffinity(2) for the calling process.
+pub(crate) fn set_affinity(cpus: &[u64]) -> io::Result<()> {
+    // SAFETY: the kernel only reads the slice, whose size is given.
+    check(unsafe {
+        libc::syscall(libc::SYS_sched_setaffinity, 0, size_of_val(cpus), cpus.as_ptr())
+    })
+}
+
+/// The kernel's `struct sched_attr`, version 1.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SchedAttr {
@@ -202,6 +219,8 @@ pub(crate) struct SchedAttr {
     pub(crate) runtime: u64,
     pub(crate) deadline: u64,
     pub(crate) period: u64,
+    pub(crate) util_min: u32,
+    pub(crate) util_max: u32,
 }
 
 /// sched_setattr(2) for the calling process.

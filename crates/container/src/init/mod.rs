@@ -12,7 +12,7 @@ pub(crate) mod settings;
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use oci_spec::runtime::{Box as ConsoleSize, LinuxNamespaceType, Process, Spec};
+use oci_spec::runtime::{Box as ConsoleSize, Linux, LinuxNamespaceType, Process, Spec};
 use rustix::net::SocketFlags;
 use rustix::process::DumpableBehavior;
 use rustix::termios::Winsize;
@@ -22,6 +22,7 @@ use crate::cgroup::Cgroup;
 use crate::error::{Doing, Error, Result};
 use crate::hooks::{self, Point};
 use crate::init::label::Labels;
+use crate::memory_policy::MemoryPolicy;
 use crate::namespaces::{self, Joined, Namespaces};
 use crate::rootfs::{self, Rootfs};
 use crate::seccomp::Filter;
@@ -98,6 +99,7 @@ fn isolate(plan: &Plan<'_>, spec: &Spec, process: &Process) -> Result<()> {
         .doing(|| "become unreadable for others".into())?;
     rustix::process::umask(rustix::fs::Mode::empty());
     enter_cgroups(&plan.doors)?;
+    settings::reset_affinity();
     join_namespaces(plan.namespaces)?;
     if namespaces::has_user(spec) {
         become_root()?;
@@ -204,7 +206,11 @@ fn finish(
     if let Some((master, terminal)) = terminal {
         take_terminal(master, terminal.as_fd(), process.console_size(), channel)?;
     }
-    settings::set_scheduling(process)?;
+    let linux = spec::linux(spec)?;
+    if let Some(policy) = linux.memory_policy() {
+        MemoryPolicy::of(policy)?.apply()?;
+    }
+    settings::set_scheduling(process, is_pinned(linux))?;
     labels.take()?;
     let filter = plan.filter.as_ref();
     let program = program::prepare(
@@ -228,6 +234,12 @@ fn finish(
     Err(error)
 }
 
+/// Whether the container's cgroup allows some processors only.
+fn is_pinned(linux: &Linux) -> bool {
+    let cpu = linux.resources().as_ref().and_then(|resources| resources.cpu().as_ref());
+    cpu.is_some_and(|cpu| cpu.cpus().as_ref().is_some_and(|cpus| !cpus.is_empty()))
+}
+
 fn wait_for_start(listener: &OwnedFd) -> Result<OwnedFd> {
     loop {
         match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
@@ -247,7 +259,7 @@ fn start(
     let state = State { pid: own_pid(), status: Status::Created, ..plan.state.clone() };
     // The hooks' programs are the container's own files: they run under its filter too.
     program::confine(process, plan.filter.as_ref(), channel)?;
-    hooks::run(spec.hooks().as_ref(), Point::StartContainer, &state)?;
+    hooks::run_in(spec.hooks().as_ref(), Point::StartContainer, &state, &program.environment())?;
     Err(program.execute())
 }
 

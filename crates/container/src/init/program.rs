@@ -39,14 +39,15 @@ pub(crate) fn prepare(
     let umask = process.user().umask().unwrap_or(0o022);
     rustix::process::umask(Mode::from_raw_mode(umask & 0o777));
     give_standard_streams(process.user().uid())?;
-    let confined = process.no_new_privileges() == Some(true);
-    if confined {
+    if process.no_new_privileges() == Some(true) {
         identity::forbid_new_privileges()?;
     } else {
         // Without no-new-privileges a filter can be loaded only by who has CAP_SYS_ADMIN still.
         load_filter(filter, channel)?;
     }
-    identity::assume(process, mapped)?;
+    for warning in identity::assume(process, mapped)? {
+        channel.send(&Message::Warning(warning))?;
+    }
     enter_directory(process.cwd())?;
     Program::find(process, listen_fds)
 }
@@ -111,6 +112,8 @@ impl Program {
         let args = process.args().as_deref().unwrap_or_default();
         let name = args.first().ok_or_else(|| Error::spec("process.args", "empty"))?;
         let mut env = environment(process.env().iter().flatten());
+        // An empty one counts as none.
+        env.retain(|variable| variable != "HOME=");
         if !env.iter().any(|variable| variable.starts_with("HOME=")) {
             env.push(format!("HOME={}", home(process.user().uid()).display()));
         }
@@ -128,6 +131,11 @@ impl Program {
             args: args.iter().map(|arg| c_string(arg.as_bytes())).collect::<Result<_>>()?,
             env: env.iter().map(|variable| c_string(variable.as_bytes())).collect::<Result<_>>()?,
         })
+    }
+
+    /// The program's variables, each `NAME=value`.
+    pub(crate) fn environment(&self) -> Vec<String> {
+        self.env.iter().map(|variable| variable.to_string_lossy().into_owned()).collect()
     }
 
     /// execve(2); returns only when it failed.
@@ -159,7 +167,8 @@ fn look_up(name: &str, search: Option<&str>) -> Result<PathBuf> {
             Err(error) => Err(failed(std::io::Error::from(error).to_string())),
         };
     }
-    let directories = search.unwrap_or_default().split(':');
+    let directories = search.filter(|search| !search.is_empty()).into_iter();
+    let directories = directories.flat_map(|search| search.split(':'));
     let found = directories
         .map(|directory| Path::new(if directory.is_empty() { "." } else { directory }).join(name))
         .find(|path| executable(path).is_ok());
@@ -176,7 +185,12 @@ fn executable(path: &Path) -> Result<(), Errno> {
     if stat.st_mode & any_execute == 0 {
         return Err(Errno::ACCESS);
     }
-    rustix::fs::accessat(rustix::fs::CWD, path, rustix::fs::Access::EXEC_OK, AtFlags::EACCESS)
+    match rustix::fs::accessat(rustix::fs::CWD, path, rustix::fs::Access::EXEC_OK, AtFlags::EACCESS)
+    {
+        // A system call filter that is loaded already may not know faccessat2(2).
+        Err(Errno::NOSYS | Errno::PERM) => Ok(()),
+        answer => answer,
+    }
 }
 
 /// The user's home by the container's `/etc/passwd`, else the root.

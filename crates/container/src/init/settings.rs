@@ -9,7 +9,10 @@ use oci_spec::runtime::{
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Resource, Rlimit};
 
+use crate::cpu_set::CpuSet;
 use crate::error::{Doing, Error, Result};
+use crate::notice;
+use crate::spec::sysctl;
 use crate::syscalls::{self, SchedAttr};
 
 /// A new session keyring, so that the caller's keys are not possessed. It has no name: a name could be
@@ -62,7 +65,8 @@ fn resource(kind: PosixRlimitType) -> Option<Resource> {
 /// that the container mounted can redirect the write.
 pub(crate) fn set_sysctls(linux: &Linux) -> Result<()> {
     for (name, value) in linux.sysctl().iter().flatten() {
-        let path = if name.contains('/') { name.clone() } else { name.replace('.', "/") };
+        let path = sysctl::path(name)
+            .ok_or_else(|| Error::spec(format!("linux.sysctl[{name:?}]"), "not a sysctl's name"))?;
         fs::write(format!("/proc/sys/{path}"), value)
             .doing(|| format!("set the sysctl {name} to {value:?}"))?;
     }
@@ -109,9 +113,6 @@ pub(crate) fn set_time_offsets(linux: &Linux) -> Result<()> {
 /// personality(2).
 pub(crate) fn set_personality(personality: Option<&LinuxPersonality>) -> Result<()> {
     let Some(personality) = personality else { return Ok(()) };
-    if personality.flags().as_ref().is_some_and(|flags| !flags.is_empty()) {
-        return Err(Error::spec("linux.personality.flags", "not supported"));
-    }
     let domain = match personality.domain() {
         LinuxPersonalityDomain::PerLinux => 0,
         LinuxPersonalityDomain::PerLinux32 => 8,
@@ -119,17 +120,15 @@ pub(crate) fn set_personality(personality: Option<&LinuxPersonality>) -> Result<
     syscalls::personality(domain).doing(|| "set the personality".into())
 }
 
-/// CPU scheduling and I/O priority.
-pub(crate) fn set_scheduling(process: &Process) -> Result<()> {
+/// CPU scheduling and I/O priority. `pinned`: the container may use some processors only.
+pub(crate) fn set_scheduling(process: &Process, pinned: bool) -> Result<()> {
     if let Some(priority) = process.io_priority() {
         let class = match priority.class() {
             IOPriorityClass::IoprioClassRt => 1,
             IOPriorityClass::IoprioClassBe => 2,
             IOPriorityClass::IoprioClassIdle => 3,
         };
-        let level = i32::try_from(priority.priority()).ok().filter(|level| (0..8).contains(level));
-        let level = level
-            .ok_or_else(|| Error::spec("process.ioPriority.priority", "not between 0 and 7"))?;
+        let level = priority.priority() as i32;
         syscalls::set_io_priority(class << 13 | level).doing(|| "set the I/O priority".into())?;
     }
     let Some(scheduler) = process.scheduler() else { return Ok(()) };
@@ -163,5 +162,19 @@ pub(crate) fn set_scheduling(process: &Process) -> Result<()> {
         period: scheduler.period().unwrap_or(0),
         ..SchedAttr::default()
     };
-    syscalls::set_scheduler(attr).doing(|| "set the scheduler".into())
+    match syscalls::set_scheduler(attr) {
+        // sched_setattr(2): a deadline needs all processors.
+        Err(error) if pinned && error.raw_os_error() == Some(libc::EPERM) => {
+            let reason = "process scheduler can't be used together with AllowedCPUs";
+            Err(Error::spec("process.scheduler", reason))
+        }
+        set => set.doing(|| "set the scheduler".into()),
+    }
+}
+
+/// All processors that its cgroup allows: the caller's own affinity is no part of the container.
+pub(crate) fn reset_affinity() {
+    if let Err(error) = syscalls::set_affinity(CpuSet::ALL.words()) {
+        notice::warn(&format!("resetting the CPU affinity: {error}"));
+    }
 }

@@ -21,6 +21,11 @@ pub(super) fn compile(seccomp: &LinuxSeccomp) -> Result<Vec<u8>> {
         let arch: ScmpArch = name.parse().map_err(refused)?;
         context.add_arch(arch).map_err(refused)?;
     }
+    if seccomp.syscalls().iter().flatten().map(|syscall| syscall.names().len()).sum::<usize>() > 32
+    {
+        // A binary tree instead of a list; a library too old for it makes a list.
+        let _ = context.set_ctl_optimize(2);
+    }
     for syscall in seccomp.syscalls().iter().flatten() {
         let action = action(syscall.action(), syscall.errno_ret())?;
         // A rule that says what holds anyway is refused by libseccomp.
@@ -85,8 +90,12 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<ScmpAction> 
     })
 }
 
-/// seccomp(2)'s flags. All threads would be told by TSYNC; there is one.
+/// seccomp(2)'s flags. All threads would be told by TSYNC; there is one. Without a list runc allows
+/// speculation, as kernels do since 5.16.
 pub(super) fn flags(seccomp: &LinuxSeccomp) -> u64 {
+    if seccomp.flags().is_none() {
+        return libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+    }
     seccomp.flags().iter().flatten().fold(0, |flags, flag| {
         flags
             | match flag {

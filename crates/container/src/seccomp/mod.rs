@@ -11,7 +11,6 @@
 mod compile;
 
 use std::fs;
-use std::os::fd::BorrowedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +18,7 @@ use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
 use rustix::process::PidfdGetfdFlags;
 use sha2::{Digest, Sha256};
 
+use crate::birth::Child;
 use crate::error::{Doing, Error, Result};
 use crate::state::State;
 use crate::{console, syscalls};
@@ -26,7 +26,7 @@ use crate::{console, syscalls};
 /// How many filters are kept; engines use one or two profiles.
 const MAX_KEPT: usize = 64;
 /// Counts up when [`compile`] changes what it makes of a profile.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// A filter that only needs to be loaded.
 pub(crate) struct Filter {
@@ -51,6 +51,7 @@ impl Filter {
             }
         };
         let flags = compile::flags(seccomp);
+        crate::notice::debug(|| format!("seccomp filter flags: {flags}"));
         Ok(Some(Self { instructions, flags, notifies: notifies(seccomp) }))
     }
 
@@ -68,20 +69,22 @@ impl Filter {
 fn check(seccomp: &LinuxSeccomp) -> Result<()> {
     let notify = LinuxSeccompAction::ScmpActNotify;
     if seccomp.default_action() == notify {
-        return Err(Error::spec("linux.seccomp.defaultAction", "cannot be SCMP_ACT_NOTIFY"));
+        return Err(Error::spec(
+            "linux.seccomp.defaultAction",
+            "SCMP_ACT_NOTIFY cannot be used as default action",
+        ));
     }
     let blocks = |name: &str| {
         seccomp.syscalls().iter().flatten().any(|syscall| {
             syscall.action() == notify && syscall.names().iter().any(|have| have == name)
         })
     };
-    for name in ["write", "sendmsg", "execve"] {
-        if blocks(name) {
-            let reason = format!("{name} cannot be SCMP_ACT_NOTIFY: the runtime needs it itself");
-            return Err(Error::spec("linux.seccomp.syscalls", reason));
-        }
+    if blocks("write") {
+        let reason = "SCMP_ACT_NOTIFY cannot be used for the write syscall";
+        return Err(Error::spec("linux.seccomp.syscalls", reason));
     }
-    if notifies(seccomp) && seccomp.listener_path().is_none() {
+    let path = seccomp.listener_path().as_ref().filter(|path| !path.as_os_str().is_empty());
+    if notifies(seccomp) && path.is_none() {
         return Err(Error::spec("linux.seccomp.listenerPath", "missing for SCMP_ACT_NOTIFY"));
     }
     Ok(())
@@ -118,25 +121,25 @@ fn keep(kept: &Path, instructions: &[u8]) -> std::io::Result<()> {
 /// Container Process State").
 pub(crate) fn hand_over(
     seccomp: Option<&LinuxSeccomp>,
-    process: BorrowedFd<'_>,
+    process: &Child,
     number: i32,
     state: &State,
 ) -> Result<()> {
     let path = seccomp.and_then(|seccomp| seccomp.listener_path().as_deref());
     let path = path
         .ok_or_else(|| Error::spec("linux.seccomp.listenerPath", "missing for SCMP_ACT_NOTIFY"))?;
-    let listener = rustix::process::pidfd_getfd(process, number, PidfdGetfdFlags::empty())
+    let listener = rustix::process::pidfd_getfd(&process.pidfd, number, PidfdGetfdFlags::empty())
         .doing(|| "take the seccomp listener".into())?;
     let metadata = seccomp.and_then(|seccomp| seccomp.listener_metadata().clone());
     let message = serde_json::json!({
         "ociVersion": state.oci_version,
         "fds": ["seccompFd"],
-        "pid": state.pid,
+        "pid": process.pid.as_raw_nonzero().get(),
         "metadata": metadata.unwrap_or_default(),
         "state": crate::hooks::told(state),
     });
     console::send_descriptor(path, listener, message.to_string().as_bytes())
-        .doing(|| format!("send the seccomp listener to {}", path.display()))
+        .doing(|| format!("failed to connect with seccomp agent {}", path.display()))
 }
 
 #[cfg(test)]

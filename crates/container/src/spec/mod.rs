@@ -10,7 +10,15 @@ use oci_spec::runtime::{Linux, LinuxNamespaceType, Process, Spec};
 use rustix::fs::{Mode, OFlags};
 use serde::de::DeserializeOwned;
 
+use crate::document::{self, Document};
 use crate::error::{Doing, Error, Result};
+use crate::notice;
+
+pub(crate) mod linux_fields;
+pub(crate) mod process;
+pub(crate) mod sysctl;
+
+pub(crate) use process::check as check_process;
 
 /// The largest `config.json` that is read, in bytes. Real ones have some tens of kilobytes.
 const MAX_SIZE: u64 = 16 << 20;
@@ -28,8 +36,7 @@ impl Bundle {
     /// Reads `<path>/config.json` (runtime-spec, bundle.md).
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let path = path.canonicalize().doing(|| format!("find the bundle {}", path.display()))?;
-        let spec: Spec = parse_json(&path.join("config.json"), OFlags::NONBLOCK)?;
-        check(&spec)?;
+        let spec = parse(&path.join("config.json"))?;
         let root = spec.root().as_ref().map(|root| path.join(root.path()));
         let root = root.ok_or_else(|| Error::spec("root", "missing"))?;
         let rootfs =
@@ -41,23 +48,52 @@ impl Bundle {
     }
 }
 
-/// Reads a JSON document of bounded size, waiting for whoever writes it if it is a pipe.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    parse_json(path, OFlags::empty())
+/// Reads and checks a configuration.
+fn parse(path: &Path) -> Result<Spec> {
+    let document = read_document(path, OFlags::NONBLOCK)?;
+    from_document(document)
 }
 
-fn parse_json<T: DeserializeOwned>(path: &Path, wait: OFlags) -> Result<T> {
+/// The configuration of a document that holds: nothing that its fields say is passed over, and nothing
+/// outside the document is changed.
+pub(crate) fn from_document(document: Document<Spec>) -> Result<Spec> {
+    let mut spec = document.value;
+    if document.without_default_action
+        && let Some(linux) = spec.linux_mut()
+        && let Some(seccomp) = linux.seccomp()
+    {
+        // As runc has it: a profile that says nothing is none.
+        if seccomp.syscalls().as_ref().is_some_and(|syscalls| !syscalls.is_empty()) {
+            return Err(Error::spec("linux.seccomp.defaultAction", "missing"));
+        }
+        linux.set_seccomp(None);
+    }
+    check(&spec)?;
+    Ok(spec)
+}
+
+/// Reads a JSON document of bounded size, waiting for whoever writes it if it is a pipe.
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    read_document(path, OFlags::empty()).map(|document| document.value)
+}
+
+fn read_document<T: DeserializeOwned>(path: &Path, wait: OFlags) -> Result<Document<T>> {
     let mut bytes = Vec::new();
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | wait, Mode::empty())
         .map_err(std::io::Error::from)
         .map(File::from)
         .and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes))
         .doing(|| format!("read {}", path.display()))?;
-    let name = || path.display().to_string();
+    let name = path.display().to_string();
     if bytes.len() as u64 > MAX_SIZE {
-        return Err(Error::spec(name(), format!("larger than {MAX_SIZE} bytes")));
+        return Err(Error::spec(name, format!("larger than {MAX_SIZE} bytes")));
     }
-    serde_json::from_slice(&bytes).map_err(|error| Error::spec(name(), error.to_string()))
+    let document = document::parse(&name, &bytes)?;
+    let unknown = &document.unknown_capabilities;
+    if !unknown.is_empty() {
+        notice::warn(&format!("ignoring unknown or unavailable capabilities: {unknown:?}"));
+    }
+    Ok(document)
 }
 
 /// The Linux part, which [`check`] has seen.
@@ -86,42 +122,6 @@ fn check(spec: &Spec) -> Result<()> {
     check_hooks(spec)
 }
 
-/// Checks a process that shall be started, the container's first or another.
-pub(crate) fn check_process(process: &Process) -> Result<()> {
-    let args = process.args().as_deref().unwrap_or_default();
-    if args.first().is_none_or(String::is_empty) {
-        return Err(Error::spec("process.args", "empty"));
-    }
-    if !process.cwd().is_absolute() {
-        let cwd = process.cwd().display();
-        return Err(Error::spec("process.cwd", format!("{cwd:?} is not an absolute path")));
-    }
-    for text in args {
-        check_text("process.args", text)?;
-    }
-    for variable in process.env().iter().flatten() {
-        check_text("process.env", variable)?;
-        if variable.split_once('=').is_none_or(|(name, _)| name.is_empty()) {
-            let reason = format!("{variable:?} is not of the form NAME=value");
-            return Err(Error::spec("process.env", reason));
-        }
-    }
-    if process.exec_cpu_affinity().is_some() {
-        return Err(Error::spec("process.execCPUAffinity", "not supported"));
-    }
-    if process.selinux_label().as_ref().is_some_and(|label| !label.is_empty())
-        && !Path::new("/sys/fs/selinux/enforce").exists()
-    {
-        return Err(Error::spec("process.selinuxLabel", "this kernel does not run SELinux"));
-    }
-    if process.apparmor_profile().as_ref().is_some_and(|name| !name.is_empty())
-        && !Path::new("/sys/kernel/security/apparmor").exists()
-    {
-        return Err(Error::spec("process.apparmorProfile", "this kernel does not run AppArmor"));
-    }
-    check_text("process.cwd", process.cwd())
-}
-
 fn check_linux(linux: &Linux) -> Result<()> {
     let mut seen = Vec::new();
     for namespace in linux.namespaces().iter().flatten() {
@@ -131,61 +131,15 @@ fn check_linux(linux: &Linux) -> Result<()> {
         }
         seen.push(namespace.typ());
     }
-    if linux.time_offsets().is_some() && !seen.contains(&LinuxNamespaceType::Time) {
-        return Err(Error::spec("linux.timeOffsets", "given without a time namespace"));
-    }
-    refuse("linux.intelRdt", linux.intel_rdt().is_some())?;
-    refuse("linux.memoryPolicy", linux.memory_policy().is_some())?;
-    refuse("linux.netDevices", linux.net_devices().as_ref().is_some_and(|map| !map.is_empty()))?;
+    linux_fields::check(linux)?;
     for path in linux.masked_paths().iter().chain(linux.readonly_paths()).flatten() {
         check_text("linux.maskedPaths", path)?;
     }
     for device in linux.devices().iter().flatten() {
         check_text("linux.devices", device.path())?;
     }
-    check_sysctl(linux, &seen)
+    sysctl::check(linux.sysctl().as_ref(), linux.namespaces().as_deref().unwrap_or_default())
 }
-
-fn refuse(field: &str, given: bool) -> Result<()> {
-    if given { Err(Error::spec(field, "not supported")) } else { Ok(()) }
-}
-
-/// A sysctl must belong to a namespace that is the container's own: else it would be the host's.
-fn check_sysctl(linux: &Linux, seen: &[LinuxNamespaceType]) -> Result<()> {
-    for name in linux.sysctl().iter().flat_map(|map| map.keys()) {
-        let dotted = name.replace('/', ".");
-        let field = format!("linux.sysctl[{name:?}]");
-        if dotted.split('.').any(|part| part.is_empty()) || dotted.contains('\0') {
-            return Err(Error::spec(field, "not a sysctl's name"));
-        }
-        let owner = if dotted.starts_with("net.") {
-            LinuxNamespaceType::Network
-        } else if IPC_SYSCTLS.contains(&dotted.as_str()) || dotted.starts_with("fs.mqueue.") {
-            LinuxNamespaceType::Ipc
-        } else if ["kernel.hostname", "kernel.domainname"].contains(&dotted.as_str()) {
-            LinuxNamespaceType::Uts
-        } else if dotted.starts_with("user.") {
-            LinuxNamespaceType::User
-        } else {
-            return Err(Error::spec(field, "does not belong to any namespace"));
-        };
-        if !seen.contains(&owner) {
-            return Err(Error::spec(field, format!("needs a {owner} namespace of its own")));
-        }
-    }
-    Ok(())
-}
-
-const IPC_SYSCTLS: [&str; 8] = [
-    "kernel.msgmax",
-    "kernel.msgmnb",
-    "kernel.msgmni",
-    "kernel.sem",
-    "kernel.shmall",
-    "kernel.shmmax",
-    "kernel.shmmni",
-    "kernel.shm_rmid_forced",
-];
 
 fn check_host_names(spec: &Spec) -> Result<()> {
     let namespaces = linux(spec)?.namespaces().as_deref().unwrap_or_default();
