@@ -16,6 +16,19 @@ pub(crate) fn send_master(socket: &Path, master: OwnedFd) -> Result<()> {
         .doing(|| format!("send the terminal to {}", socket.display()))
 }
 
+/// Has line ends pass the terminal as they are: whoever reads the output of a container in the
+/// foreground shall not find carriage returns in it (termios(3), `ONLCR`).
+pub(crate) fn keep_line_ends(master: OwnedFd) -> Result<OwnedFd> {
+    use rustix::termios::{OptionalActions, OutputModes, tcgetattr, tcsetattr};
+    tcgetattr(&master)
+        .and_then(|mut modes| {
+            modes.output_modes.remove(OutputModes::ONLCR);
+            tcsetattr(&master, OptionalActions::Now, &modes)
+        })
+        .doing(|| "set up the terminal".into())?;
+    Ok(master)
+}
+
 /// Connects to a Unix socket and sends one descriptor beside a message.
 pub(crate) fn send_descriptor(
     socket: &Path,

@@ -328,7 +328,7 @@ fn begin(running: &mut Running, record: &Record, options: &ExecOptions) -> Resul
             }
             Message::Terminal(master) => match &options.console_socket {
                 Some(socket) => console::send_master(socket, master)?,
-                None => running.master = Some(master),
+                None => running.master = Some(console::keep_line_ends(master)?),
             },
             Message::SeccompListener(number) => {
                 let state = record.state(Status::Running);

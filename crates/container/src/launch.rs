@@ -237,7 +237,7 @@ fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
             }
             Message::Terminal(master) => match &options.console_socket {
                 Some(socket) => console::send_master(socket, master)?,
-                None => launched.master = Some(master),
+                None => launched.master = Some(console::keep_line_ends(master)?),
             },
             Message::SeccompListener(number) => {
                 let state = launched.record.state(Status::Creating);

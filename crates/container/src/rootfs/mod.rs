@@ -25,7 +25,7 @@ mod proc_guard;
 mod root;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags};
@@ -48,6 +48,8 @@ pub(crate) struct Rootfs {
     pub(crate) root: Root,
     /// Mounts that become read-only when everything is in them.
     read_only_later: Vec<OwnedFd>,
+    /// The root's path on the host.
+    path: PathBuf,
     /// Where masks come from, made with the host's view.
     masks: Option<mask::Masks>,
 }
@@ -78,7 +80,7 @@ pub(crate) fn enter(spec: &Spec, rootfs: &Path) -> Result<Rootfs> {
         .doing(|| format!("mount the root {}", rootfs.display()))?;
     let wanted = linux.masked_paths().as_ref().is_some_and(|paths| !paths.is_empty());
     let masks = wanted.then(|| mask::Masks::new(spec)).transpose()?;
-    Ok(Rootfs { root: Root::new(tree), read_only_later: Vec::new(), masks })
+    Ok(Rootfs { root: Root::new(tree), read_only_later: Vec::new(), path: rootfs.into(), masks })
 }
 
 /// `linux.rootfsPropagation`: the flag, and whether for all mounts below too.
@@ -131,7 +133,15 @@ impl Rootfs {
         let mapped = namespaces::has_user(spec);
         let context = Context { root: &self.root, bundle, cgroup, spec, mapped, ask };
         for (index, mount) in spec.mounts().iter().flatten().enumerate() {
-            let later = mount::mount(&context, index, mount)?;
+            // A destination may be given by the host's path, as runc takes it.
+            let later = match mount.destination().strip_prefix(&self.path) {
+                Ok(inside) => {
+                    let mut mount = mount.clone();
+                    mount.set_destination(Path::new("/").join(inside));
+                    mount::mount(&context, index, &mount)?
+                }
+                Err(_) => mount::mount(&context, index, mount)?,
+            };
             self.read_only_later.extend(later);
         }
         Ok(())
