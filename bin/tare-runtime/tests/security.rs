@@ -11,6 +11,8 @@ mod descriptors;
 mod image;
 #[path = "security/program_file.rs"]
 mod program_file;
+#[path = "security/race.rs"]
+mod race;
 #[path = "security/tracer.rs"]
 mod tracer;
 
