@@ -12,6 +12,7 @@ use serde_json::json;
 use super::support::{Bundle, NOTHING};
 
 /// How long a race lasts; `TARE_RACE_SECONDS` for more than a glance.
+#[allow(clippy::disallowed_methods, reason = "a test is told by its caller how long to race")]
 fn duration() -> Duration {
     let wanted = std::env::var("TARE_RACE_SECONDS").ok().and_then(|text| text.parse().ok());
     Duration::from_secs(wanted.unwrap_or(3))
