@@ -46,3 +46,28 @@ fn null_members() {
     });
     text(&bundle.run(), 0);
 }
+
+/// Takes a pair of interfaces away again, by the end that stays on the host.
+struct Pair(String);
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("ip").args(["link", "del", &self.0]).output();
+    }
+}
+
+#[test]
+fn network_devices_keep_their_addresses() {
+    let (moved, stays) = (format!("tm{}", std::process::id()), format!("ts{}", std::process::id()));
+    let ip = |args: &[&str]| {
+        let status = std::process::Command::new("ip").args(args).status();
+        assert!(status.expect("iproute2 is installed").success(), "{args:?}");
+    };
+    ip(&["link", "add", &moved, "type", "veth", "peer", "name", &stays]);
+    let _pair = Pair(stays);
+    ip(&["addr", "add", "10.99.9.9/24", "dev", &moved]);
+    let bundle = Bundle::new(&["/bin/busybox", "ip", "addr", "show", "dev", "eth7"])
+        .with(|config| config["linux"]["netDevices"] = json!({ moved: {"name": "eth7"} }));
+    let shown = text(&bundle.run(), 0);
+    assert!(shown.contains("inet 10.99.9.9/24") && shown.contains("UP"), "{shown}");
+}

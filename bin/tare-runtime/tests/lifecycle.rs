@@ -130,7 +130,7 @@ fn a_failed_create_leaves_nothing() {
         ("not between 0 and 100", |config| {
             config["linux"]["resources"]["memory"] = json!({"swappiness": 101});
         }),
-        ("Invalid argument", |config| {
+        ("above the hard limit", |config| {
             config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 2, "hard": 1}]);
         }),
     ];
