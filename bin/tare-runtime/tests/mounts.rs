@@ -9,18 +9,18 @@ use serde_json::{Value, json};
 use support::{Bundle, NOTHING, error, text};
 
 fn add(config: &mut Value, mount: Value) {
-    config["mounts"].as_array_mut().unwrap().push(mount);
+    config["mounts"].as_array_mut().expect("mounts").push(mount);
 }
 
 /// A user namespace over 100000, in a bundle that its root can reach.
 fn in_users(bundle: Bundle) -> Bundle {
     let open = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(bundle.directory.path(), open).unwrap();
-    chown(bundle.rootfs(), Some(100_000), Some(100_000)).unwrap();
+    fs::set_permissions(bundle.directory.path(), open).expect("open it");
+    chown(bundle.rootfs(), Some(100_000), Some(100_000)).expect("chown it");
     bundle.with(|config| {
         let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
         let linux = &mut config["linux"];
-        linux["namespaces"].as_array_mut().unwrap().push(json!({"type": "user"}));
+        linux["namespaces"].as_array_mut().expect("namespaces").push(json!({"type": "user"}));
         linux["uidMappings"] = map.clone();
         linux["gidMappings"] = map;
     })
