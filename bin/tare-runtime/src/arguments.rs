@@ -4,18 +4,26 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    create, delete, exec, kill, list, pause, ps, resume, run, spec, start, state, update,
+    create, delete, events, exec, features, kill, list, pause, ps, resume, run, spec, start, state,
+    update,
 };
+
+/// As runc prints it: this program's version, and that of the runtime-spec it follows.
+const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
 
 /// Run containers from OCI bundles
 #[derive(Debug, Parser)]
-#[command(name = "tare-runtime", version, arg_required_else_help = true)]
+#[command(name = "tare-runtime", version = VERSION, arg_required_else_help = true)]
+#[command(disable_version_flag = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) globals: Globals,
+    /// Print the version
+    #[arg(short = 'v', short_alias = 'V', long, action = ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -42,6 +50,9 @@ pub(crate) struct Globals {
     /// Go without cgroups where they cannot be made and no path is given
     #[arg(long, value_enum, default_value_t = Rootless::Auto, value_name = "WHEN")]
     rootless: Rootless,
+    /// Once named criu's program; it is found in $PATH, so this is accepted and does nothing
+    #[arg(long, hide = true, value_name = "PATH")]
+    pub(crate) criu: Option<PathBuf>,
 }
 
 /// How the log is written.
@@ -96,7 +107,9 @@ impl Globals {
 pub(crate) enum Command {
     Create(create::Options),
     Delete(delete::Options),
+    Events(events::Options),
     Exec(Box<exec::Options>),
+    Features(features::Options),
     Kill(kill::Options),
     List(list::Options),
     Pause(pause::Options),

@@ -1,7 +1,6 @@
 //! Messages: for people a line on stderr, for engines a line in `--log` as logrus writes them, which is
 //! what containerd, podman and cri-o read.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
@@ -33,13 +32,22 @@ impl Log {
         }
     }
 
+    /// What is not as expected, but no failure.
+    pub(crate) fn warning(&self, message: &str) {
+        let unwritten = self.append("warning", message);
+        eprintln!("tare-runtime: warning: {message}");
+        if let Err(error) = unwritten {
+            eprintln!("tare-runtime: error: write the log: {error}");
+        }
+    }
+
     /// What is done, when asked.
     pub(crate) fn debug(&self, message: &str) {
         if !self.debug {
             return;
         }
         if self.file.is_none() {
-            eprintln!("tare-runtime: debug: {message}");
+            eprint!("{}", line(LogFormat::Text, "debug", message));
         } else if let Err(error) = self.append("debug", message) {
             eprintln!("tare-runtime: error: write the log: {error}");
         }
@@ -58,18 +66,19 @@ impl Log {
 
     fn append(&self, level: &str, message: &str) -> std::io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let time = container::timestamp(SystemTime::now());
-        let mut line = match self.format {
-            LogFormat::Json => {
-                serde_json::json!({ "level": level, "msg": message, "time": time }).to_string()
-            }
-            LogFormat::Text => {
-                let mut line = format!("time=\"{time}\" level={level} ");
-                let _ = write!(line, "msg={message:?}");
-                line
-            }
-        };
-        line.push('\n');
+        let line = line(self.format, level, message);
         OpenOptions::new().create(true).append(true).open(file)?.write_all(line.as_bytes())
+    }
+}
+
+/// A line as logrus writes it.
+fn line(format: LogFormat, level: &str, message: &str) -> String {
+    let time = container::timestamp(SystemTime::now());
+    match format {
+        LogFormat::Json => {
+            let line = serde_json::json!({ "level": level, "msg": message, "time": time });
+            format!("{line}\n")
+        }
+        LogFormat::Text => format!("time=\"{time}\" level={level} msg={message:?}\n"),
     }
 }

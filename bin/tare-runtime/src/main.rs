@@ -38,6 +38,9 @@ fn main() -> ExitCode {
             log.notice(level, text);
         }
     });
+    if arguments.globals.criu.is_some() {
+        log.warning("--criu does nothing: criu is found in $PATH");
+    }
     log.debug(&format!("{:?}", arguments.command));
     match unshielded.and_then(|()| run(&arguments)) {
         Ok(code) => ExitCode::from(code),
@@ -55,6 +58,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         Command::Create(options) => commands::create::run(globals, options),
         Command::Delete(options) => commands::delete::run(globals, options),
         Command::Exec(options) => commands::exec::run(globals, options),
+        Command::Events(options) => commands::events::run(globals, options),
+        Command::Features(options) => commands::features::run(options),
         Command::Kill(options) => commands::kill::run(globals, options),
         Command::List(options) => commands::list::run(globals, options),
         Command::Pause(options) => commands::pause::run(globals, options),

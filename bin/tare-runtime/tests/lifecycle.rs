@@ -69,7 +69,7 @@ fn list_names_containers() {
 fn ids_are_exclusive_and_checked() {
     let bundle = Bundle::new(&["sleep", "600"]);
     bundle.create();
-    assert!(error(&bundle.run()).contains("exists already"));
+    assert!(error(&bundle.run()).contains("container with given ID already exists"));
     let path = bundle.directory.path().to_str().unwrap();
     for id in ["../x", "a/b", ".", ""] {
         let output = bundle.runtime().args(["run", "-b", path, "--", id]).output().unwrap();
@@ -121,10 +121,10 @@ fn a_failed_create_leaves_nothing() {
         ("no file system \"nofs\"", |config| {
             config["mounts"][0] = json!({"destination": "/x", "type": "nofs", "source": "x"});
         }),
-        ("createRuntime hook #0: /bin/false", |config| {
+        ("error running createRuntime hook #0: /bin/false", |config| {
             config["hooks"] = json!({"createRuntime": [{"path": "/bin/false"}]});
         }),
-        ("startContainer hook #0: /bin/false", |config| {
+        ("error running startContainer hook #0: /bin/false", |config| {
             config["hooks"] = json!({"startContainer": [{"path": "/bin/false"}]});
         }),
         ("not between 0 and 100", |config| {
@@ -150,7 +150,7 @@ fn start_tells_why_a_program_cannot_run() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&program, mode).unwrap();
     bundle.create();
-    assert!(bundle.fail(&["start", "@"]).contains("Exec format error"));
+    assert!(bundle.fail(&["start", "@"]).contains("exec format error"));
     bundle.wait_for("stopped");
 }
 

@@ -1,4 +1,5 @@
-//! Handing a terminal's master to whoever asked for it by `--console-socket`.
+//! Handing a terminal's master, or a pidfd, to whoever asked for it by `--console-socket` or
+//! `--pidfd-socket`.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -27,6 +28,13 @@ pub(crate) fn keep_line_ends(master: OwnedFd) -> Result<OwnedFd> {
         })
         .doing(|| "set up the terminal".into())?;
     Ok(master)
+}
+
+/// Sends a process's pidfd to whoever asked for it by `--pidfd-socket`.
+pub(crate) fn send_pidfd(socket: &Path, pidfd: &OwnedFd) -> Result<()> {
+    let doing = || format!("send the pidfd to {}", socket.display());
+    let copy = pidfd.try_clone().doing(doing)?;
+    send_descriptor(socket, copy, b"pidfd").doing(doing)
 }
 
 /// Connects to a Unix socket and sends one descriptor beside a message.

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
 
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
 /// A `config.json` that runs a shell in `rootfs` with few rights. For a user without privileges:
 /// `rootless` gives that user's and group's ids, which become the container's root.
 ///
@@ -12,6 +14,12 @@ use crate::error::{Error, Result};
 pub fn default_spec(rootless: Option<(u32, u32)>) -> Result<Value> {
     let mut spec: Value = serde_json::from_str(include_str!("default_config.json"))
         .map_err(|error| Error::spec("config.json", error.to_string()))?;
+    let unified =
+        rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|stat| stat.f_type == CGROUP2_MAGIC);
+    if !unified && let Some(namespaces) = spec["linux"]["namespaces"].as_array_mut() {
+        // As runc has it: on v1 a cgroup namespace hides little and is not what people are used to.
+        namespaces.retain(|namespace| namespace["type"] != "cgroup");
+    }
     if let Some((uid, gid)) = rootless {
         without_privileges(&mut spec, uid, gid);
     }

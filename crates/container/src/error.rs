@@ -7,7 +7,7 @@ use std::io;
 #[non_exhaustive]
 pub enum Error {
     /// A system call or file operation failed.
-    #[error("{doing}: {cause}")]
+    #[error("{doing}: {}", reason(cause))]
     Io {
         /// What was being done, to what.
         doing: String,
@@ -23,7 +23,7 @@ pub enum Error {
     #[error("container \"{0}\" does not exist")]
     NotFound(String),
     /// The id is taken.
-    #[error("container with id \"{0}\" exists already")]
+    #[error("container with given ID already exists: \"{0}\"")]
     Exists(String),
     /// The container is in a state in which the command makes no sense.
     #[error("cannot {verb} a container in the {status} state")]
@@ -36,6 +36,9 @@ pub enum Error {
     /// `kill` found no process.
     #[error("container not running")]
     NotRunning,
+    /// A stopped container has nothing to watch.
+    #[error("container with id {0} is not running")]
+    IdNotRunning(String),
     /// A container that runs is deleted only by force.
     #[error("cannot delete container \"{id}\" that is not stopped: {status}")]
     NotStopped {
@@ -79,6 +82,16 @@ impl Error {
     pub(crate) fn spec(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Spec { field: field.into(), reason: reason.into() }
     }
+}
+
+/// The kernel's answer in the words of the field: `no such file or directory`.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let Some(number) = error.raw_os_error() else { return text };
+    let plain = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text);
+    let mut letters = plain.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
 }
 
 /// Says what was being done when an operating system call failed.

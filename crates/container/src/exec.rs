@@ -62,6 +62,8 @@ pub struct ExecOptions {
     pub pid_file: Option<PathBuf>,
     /// A Unix socket that gets the terminal's master.
     pub console_socket: Option<PathBuf>,
+    /// A Unix socket that gets the process's pidfd.
+    pub pidfd_socket: Option<PathBuf>,
     /// How many descriptors from 3 up the process gets.
     pub preserve_fds: u32,
     /// Execute in a paused container, and wait until it is resumed.
@@ -321,6 +323,9 @@ fn begin(running: &mut Running, record: &Record, options: &ExecOptions) -> Resul
     loop {
         match running.channel.receive()? {
             Message::Ready => {
+                if let Some(socket) = &options.pidfd_socket {
+                    console::send_pidfd(socket, &running.child.pidfd)?;
+                }
                 if let Some(file) = &options.pid_file {
                     write_pid_file(file, running.child.pid.as_raw_nonzero().get())?;
                 }

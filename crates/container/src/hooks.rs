@@ -4,7 +4,8 @@
 //! The runner knows no threads, for it is also called between clone and exec: it waits for a hook by
 //! its pidfd, with the hook's time limit.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
@@ -12,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use oci_spec::runtime::{Hook, Hooks};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, reason};
 use crate::state::State;
 
 /// A point in a container's life.
@@ -97,7 +99,29 @@ fn run_one(
     })
 }
 
+/// How much of what a failed hook said is repeated, in bytes.
+const SAID_AT_MOST: u64 = 4096;
+
 fn try_one(hook: &Hook, state: &State, environment: &[String]) -> Result<(), String> {
+    let said = memfd_create("hook", MemfdFlags::CLOEXEC).map_err(|error| reason(&error.into()))?;
+    let mut said = File::from(said);
+    run_saying(hook, state, environment, &said).map_err(|failure| {
+        let mut text = Vec::new();
+        let read = said.rewind().and_then(|()| (&said).take(SAID_AT_MOST).read_to_end(&mut text));
+        let text = String::from_utf8_lossy(&text);
+        match read {
+            Ok(1..) => format!("{failure}, stderr: {}", text.trim_end()),
+            _ => failure,
+        }
+    })
+}
+
+fn run_saying(
+    hook: &Hook,
+    state: &State,
+    environment: &[String],
+    said: &File,
+) -> Result<(), String> {
     let mut command = Command::new(hook.path());
     if let Some((name, arguments)) = hook.args().as_deref().and_then(<[String]>::split_first) {
         command.arg0(name).args(arguments);
@@ -105,8 +129,9 @@ fn try_one(hook: &Hook, state: &State, environment: &[String]) -> Result<(), Str
     let own = hook.env().as_deref().filter(|own| !own.is_empty()).unwrap_or(environment);
     let environment = own.iter().filter_map(|variable| variable.split_once('='));
     command.env_clear().envs(environment);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::inherit());
-    let mut child = command.spawn().map_err(|error| error.to_string())?;
+    let stderr = said.try_clone().map_err(|error| reason(&error))?;
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr);
+    let mut child = command.spawn().map_err(|error| reason(&error))?;
     feed(&mut child, state)?;
     let limit = hook.timeout().and_then(|seconds| u64::try_from(seconds).ok());
     wait(&mut child, limit.map(Duration::from_secs))

@@ -38,6 +38,8 @@ pub struct CreateOptions {
     pub pid_file: Option<PathBuf>,
     /// A Unix socket that gets the terminal's master.
     pub console_socket: Option<PathBuf>,
+    /// A Unix socket that gets the first process's pidfd.
+    pub pidfd_socket: Option<PathBuf>,
     /// Move the root over the host's instead of changing it with pivot_root(2).
     pub no_pivot: bool,
     /// Keep the caller's session keyring.
@@ -263,6 +265,9 @@ fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
     let rdt = spec::linux(spec)?.intel_rdt().as_ref();
     launched.record.rdt = intel_rdt::apply(rdt, &launched.record.id, launched.record.pid)?;
     launched.dir.save(&launched.record)?;
+    if let Some(socket) = &options.pidfd_socket {
+        console::send_pidfd(socket, &launched.child.pidfd)?;
+    }
     if let Some(file) = &options.pid_file {
         write_pid_file(file, launched.record.pid)?;
     }

@@ -25,6 +25,9 @@ pub(crate) struct BundleOptions {
     /// Unix socket that gets the terminal's master descriptor
     #[arg(long, value_name = "SOCKET")]
     pub(crate) console_socket: Option<PathBuf>,
+    /// Unix socket that gets the first process's pidfd
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// Write the first process's number to this file
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
@@ -46,6 +49,7 @@ impl BundleOptions {
             bundle: self.bundle.clone(),
             pid_file: self.pid_file.clone(),
             console_socket: self.console_socket.clone(),
+            pidfd_socket: self.pidfd_socket.clone(),
             no_pivot: self.no_pivot,
             no_new_keyring: self.no_new_keyring,
             preserve_fds: self.preserve_fds,

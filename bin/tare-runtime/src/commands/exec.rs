@@ -14,6 +14,9 @@ pub(crate) struct Options {
     /// Unix socket that gets the terminal's master descriptor
     #[arg(long, value_name = "SOCKET")]
     console_socket: Option<PathBuf>,
+    /// Unix socket that gets the process's pidfd
+    #[arg(long, value_name = "SOCKET")]
+    pidfd_socket: Option<PathBuf>,
     /// Working directory in the container
     #[arg(long, value_name = "DIR")]
     cwd: Option<PathBuf>,
@@ -92,6 +95,7 @@ pub(crate) fn run(globals: &Globals, options: &Options) -> anyhow::Result<u8> {
         detach: options.detach,
         pid_file: options.pid_file.clone(),
         console_socket: options.console_socket.clone(),
+        pidfd_socket: options.pidfd_socket.clone(),
         preserve_fds: options.preserve_fds,
         ignore_paused: options.ignore_paused,
         cgroups: options.cgroup.clone(),

@@ -9,6 +9,7 @@
 
 mod device;
 mod device_filter;
+pub(crate) mod stats;
 mod v1;
 mod v2;
 

@@ -11,7 +11,7 @@ use oci_spec::runtime::Process;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, reason};
 use crate::seccomp::Filter;
 use crate::sync::{Channel, Message};
 use crate::{identity, syscalls};
@@ -45,10 +45,14 @@ pub(crate) fn prepare(
         // Without no-new-privileges a filter can be loaded only by who has CAP_SYS_ADMIN still.
         load_filter(filter, channel)?;
     }
+    let entered = enter_directory(process.cwd(), true)?;
     for warning in identity::assume(process, mapped)? {
         channel.send(&Message::Warning(warning))?;
     }
-    enter_directory(process.cwd())?;
+    if !entered {
+        enter_directory(process.cwd(), false)?;
+    }
+    check_directory()?;
     Program::find(process, listen_fds)
 }
 
@@ -96,10 +100,21 @@ fn give_standard_streams(uid: u32) -> Result<()> {
     Ok(())
 }
 
-/// chdir(2), and proof that the directory lies inside the root: a descriptor of the host's that leaked
-/// could be named as `/proc/self/fd/N` (CVE-2024-21626).
-fn enter_directory(cwd: &Path) -> Result<()> {
-    rustix::process::chdir(cwd).doing(|| format!("enter the directory {}", cwd.display()))?;
+/// chdir(2). With the runtime's rights first, as runc does, for a user may stand where it could not go;
+/// `may_fail`: it will be tried again as the user, who may be the only one who can.
+fn enter_directory(cwd: &Path, may_fail: bool) -> Result<bool> {
+    match rustix::process::chdir(cwd) {
+        Err(Errno::ACCESS | Errno::PERM) if may_fail => Ok(false),
+        entered => {
+            entered.doing(|| format!("chdir to cwd ({:?}) set in config.json failed", cwd))?;
+            Ok(true)
+        }
+    }
+}
+
+/// The directory must lie inside the root: a descriptor of the host's that leaked could be named as
+/// `/proc/self/fd/N` (CVE-2024-21626).
+fn check_directory() -> Result<()> {
     let here = rustix::process::getcwd(Vec::new()).doing(|| "ask where we are".into())?;
     if here.as_bytes().first() == Some(&b'/') {
         return Ok(());
@@ -141,7 +156,7 @@ impl Program {
     /// execve(2); returns only when it failed.
     pub(crate) fn execute(&self) -> Error {
         let error = syscalls::execve(&self.path, &self.args, &self.env);
-        Error::Init(format!("exec {}: {error}", self.path.to_string_lossy()))
+        Error::Init(format!("exec {}: {}", self.path.to_string_lossy(), reason(&error)))
     }
 }
 
@@ -164,7 +179,7 @@ fn look_up(name: &str, search: Option<&str>) -> Result<PathBuf> {
     if name.contains('/') {
         return match executable(Path::new(name)) {
             Ok(()) => Ok(name.into()),
-            Err(error) => Err(failed(std::io::Error::from(error).to_string())),
+            Err(error) => Err(failed(reason(&error.into()))),
         };
     }
     let directories = search.filter(|search| !search.is_empty()).into_iter();
@@ -228,7 +243,7 @@ mod tests {
         let missing = look_up("no-such-program", Some("/bin")).unwrap_err().to_string();
         assert_eq!(missing, "exec: \"no-such-program\": executable file not found in $PATH");
         assert!(
-            look_up("/etc/passwd", None).unwrap_err().to_string().contains("Permission denied")
+            look_up("/etc/passwd", None).unwrap_err().to_string().contains("permission denied")
         );
         assert!(look_up("/etc", None).unwrap_err().to_string().contains("directory"));
     }

@@ -203,3 +203,9 @@ const PLACE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 pub(crate) fn open_path(path: &Path) -> Result<OwnedFd> {
     rustix::fs::open(path, PLACE, Mode::empty()).doing(|| format!("open {}", path.display()))
 }
+
+/// Whether a mount option is acted on here, rather than by the file system.
+#[cfg(test)]
+pub(crate) fn is_mount_option(option: &str) -> bool {
+    options::Options::parse([&option.to_owned()]).data.is_empty()
+}

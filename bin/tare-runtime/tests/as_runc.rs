@@ -1,0 +1,76 @@
+//! Small things that users of runc count on.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use serde_json::json;
+use support::{Bundle, error, text};
+
+#[test]
+fn a_failed_hook_is_named_by_its_place_and_heard() {
+    let script = json!(["sh", "-c", "echo lost >&2; exit 3"]);
+    let bundle = Bundle::new(&["true"]).with(|config| {
+        let hooks = json!([{ "path": "/bin/true" }, { "path": "/bin/sh", "args": script }]);
+        config["hooks"] = json!({ "createRuntime": hooks });
+    });
+    let message = error(&bundle.run());
+    assert!(message.contains("error running createRuntime hook #1: /bin/sh: "), "{message}");
+    assert!(message.contains("3, stderr: lost"), "{message}");
+}
+
+#[test]
+fn a_start_hook_has_the_containers_environment() {
+    let script = "test \"$COLOUR\" = red";
+    let bundle = Bundle::new(&["true"]).with(|config| {
+        config["process"]["env"].as_array_mut().unwrap().push(json!("COLOUR=red"));
+        let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", script] }]);
+        config["hooks"] = json!({ "startContainer": hook });
+    });
+    text(&bundle.run(), 0);
+    let own = bundle.with(|config| {
+        config["hooks"]["startContainer"][0]["env"] = json!(["COLOUR=blue"]);
+    });
+    assert!(error(&own.run()).contains("startContainer hook #0"));
+}
+
+#[test]
+fn a_missing_program_is_told_in_plain_words() {
+    let output = Bundle::new(&["/no/such"]).run();
+    assert_eq!(output.status.code(), Some(1));
+    let message = error(&output);
+    assert!(message.contains("no such file or directory"), "{message}");
+    assert!(!message.contains("os error"), "{message}");
+}
+
+#[test]
+fn a_user_may_stand_where_only_root_can_go() {
+    let bundle = Bundle::new(&["true"]).with(|config| {
+        config["process"]["cwd"] = json!("/private");
+        config["process"]["user"] = json!({ "uid": 1000, "gid": 1000 });
+        config["process"]["capabilities"] = json!({});
+    });
+    let private = bundle.rootfs().join("private");
+    fs::create_dir(&private).unwrap();
+    fs::set_permissions(&private, fs::Permissions::from_mode(0o700)).unwrap();
+    text(&bundle.run(), 0);
+    chown(&private, Some(1000), Some(1000)).unwrap();
+    text(&bundle.run(), 0);
+}
+
+#[test]
+fn a_first_configuration_has_a_cgroup_namespace_only_on_v2() {
+    let bundle = Bundle::new(&["true"]);
+    let namespaces = bundle.config["linux"]["namespaces"].as_array().unwrap();
+    let has = namespaces.iter().any(|namespace| namespace["type"] == "cgroup");
+    assert_eq!(has, fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap());
+}
+
+#[test]
+fn debug_lines_are_logruss() {
+    let bundle = Bundle::new(&["true"]);
+    let output = bundle.runtime().args(["--debug", "list", "-q"]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("time=\"") && stderr.contains(" level=debug msg="), "{stderr}");
+}
