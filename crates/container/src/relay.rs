@@ -8,7 +8,7 @@ use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::stdio::{stdin, stdout};
-use rustix::termios::{OptionalActions, OutputModes, Termios};
+use rustix::termios::{OptionalActions, Termios};
 
 use crate::error::{Doing, Result};
 
@@ -26,12 +26,6 @@ impl Relay {
     pub(crate) fn new(master: OwnedFd) -> Result<Self> {
         rustix::fs::fcntl_setfl(&master, OFlags::RDWR | OFlags::NONBLOCK)
             .doing(|| "prepare the terminal".into())?;
-        // As runc has it: who reads our output finds lines that end as the program wrote them.
-        if let Ok(mut termios) = rustix::termios::tcgetattr(&master) {
-            termios.output_modes.remove(OutputModes::ONLCR);
-            rustix::termios::tcsetattr(&master, OptionalActions::Now, &termios)
-                .doing(|| "prepare the terminal".into())?;
-        }
         let mut saved = None;
         if let Ok(termios) = rustix::termios::tcgetattr(stdin()) {
             let mut raw = termios.clone();
