@@ -162,7 +162,7 @@ pub fn succeed(command: &mut Command) -> Printed {
 }
 
 /// A root file system with busybox, its applets as links, and the files that programs expect.
-fn busybox_root(root: &Path) {
+pub fn busybox_root(root: &Path) {
     for folder in ["bin", "etc", "tmp", "root", "proc", "sys", "dev", "var/lib"] {
         std::fs::create_dir_all(root.join(folder)).expect("folders can be made");
     }
