@@ -26,8 +26,12 @@ fn write(scratch: &Scratch, steps: &str) {
 fn steps_run() {
     over_both(|runtime| {
         let scratch = Scratch::new();
-        write(&scratch, "USER app\nWORKDIR /tmp\nENV A=b\nRUN id -u; pwd; echo $A; echo made > file\nRUN cat file\n");
-        let (code, printed) = ended(&buildah(&scratch, runtime).output().expect("buildah is installed"));
+        write(
+            &scratch,
+            "RUN chmod 1777 /tmp\nUSER app\nWORKDIR /tmp\nENV A=b\nRUN id -u; pwd; echo $A; echo made > file\nRUN cat file\n",
+        );
+        let (code, printed) =
+            ended(&buildah(&scratch, runtime).output().expect("buildah is installed"));
         assert_eq!(code, 0, "{printed}");
         for line in ["1000\n", "/tmp\n", "b\n", "made\n"] {
             assert!(printed.contains(line), "{line}: {printed}");
@@ -40,10 +44,15 @@ fn a_failing_step_tells_its_end() {
     over_both(|runtime| {
         let scratch = Scratch::new();
         write(&scratch, "RUN exit 7\n");
-        let (code, printed) = ended(&buildah(&scratch, runtime).output().expect("buildah is installed"));
+        let (code, printed) =
+            ended(&buildah(&scratch, runtime).output().expect("buildah is installed"));
         assert!(code != 0 && printed.contains("exit status 7"), "{code} {printed}");
         write(&scratch, "RUN [\"nosuch\"]\n");
-        let (code, printed) = ended(&buildah(&scratch, runtime).output().expect("buildah is installed"));
-        assert!(code != 0 && printed.contains("executable file not found in $PATH"), "{code} {printed}");
+        let (code, printed) =
+            ended(&buildah(&scratch, runtime).output().expect("buildah is installed"));
+        assert!(
+            code != 0 && printed.contains("executable file not found in $PATH"),
+            "{code} {printed}"
+        );
     });
 }

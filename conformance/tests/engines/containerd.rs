@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use conformance::succeed;
 
-use crate::support::{Daemon, Scratch, ended, on_terminal, over_both, until};
+use crate::support::{CgroupParent, Daemon, Scratch, ended, on_terminal, over_both, until};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -17,6 +17,8 @@ struct Containerd {
     image: String,
     // Dropped after the containers are gone, the daemon before its folder.
     _daemon: Daemon,
+    // ctr puts containers below their namespace's name.
+    _parent: CgroupParent,
     scratch: Scratch,
 }
 
@@ -33,12 +35,21 @@ impl Containerd {
         let mut command = Command::new("containerd");
         command.arg("--config").arg(scratch.path("config.toml"));
         let socket = scratch.path("sock");
-        let ready = || ctr(&socket, "x").arg("version").output().is_ok_and(|it| it.status.success());
+        let ready =
+            || ctr(&socket, "x").arg("version").output().is_ok_and(|it| it.status.success());
         let daemon = Daemon::start(&mut command, &scratch.path("log"), ready);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let namespace = format!("engines-{}-{count}", std::process::id());
+        let parent = CgroupParent(namespace.clone());
         let runtime = runtime.to_owned();
-        let mut containerd = Self { runtime, namespace, image: String::new(), _daemon: daemon, scratch };
+        let mut containerd = Self {
+            runtime,
+            namespace,
+            image: String::new(),
+            _daemon: daemon,
+            _parent: parent,
+            scratch,
+        };
         containerd.import();
         containerd
     }
@@ -97,12 +108,10 @@ impl Containerd {
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        for id in String::from_utf8_lossy(&self.any(&["task", "ls", "-q"]).stdout).split_whitespace() {
+        for id in
+            String::from_utf8_lossy(&self.any(&["task", "ls", "-q"]).stdout).split_whitespace()
+        {
             self.any(&["task", "rm", "-f", id]);
-        }
-        // The namespace's parent directories in the hierarchies stay empty behind.
-        for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let _ = std::fs::remove_dir(hierarchy.path().join(&self.namespace));
         }
     }
 }
@@ -121,10 +130,11 @@ fn short_tasks_tell_their_end() {
         let missing = containerd.run_command(&["--rm"], "b", &["nosuch"]).output();
         let (code, said) = ended(&missing.expect("ctr is installed"));
         assert!(code != 0 && said.contains("executable file not found in $PATH"), "{said}");
-        let limits = ["--rm", "--memory-limit", "16777216"];
-        let shown = containerd.run(&limits, "c", "cat /sys/fs/cgroup/memory/memory.limit_in_bytes");
-        assert_eq!(shown, (0, "16777216\n".into()));
-        let terminal = containerd.run_command(&["--rm", "-t"], "d", &["/bin/sh", "-c", "tty; echo ready; read x; echo got $x; exit 3"]);
+        let terminal = containerd.run_command(
+            &["--rm", "-t"],
+            "d",
+            &["/bin/sh", "-c", "tty; echo ready; read x; echo got $x; exit 3"],
+        );
         let (seen, code) = on_terminal(&terminal, "ready", "typed\n");
         assert!(seen.contains("got typed") && code == Some(3), "{code:?} {seen}");
     });
@@ -134,7 +144,13 @@ fn short_tasks_tell_their_end() {
 fn a_task_lives_and_ends() {
     over_both(|runtime| {
         let containerd = Containerd::new(runtime);
-        assert_eq!(containerd.run(&["-d", "--null-io"], "one", "sleep 1000").0, 0);
+        assert_eq!(
+            containerd.run(&["-d", "--null-io", "--memory-limit=16777216"], "one", "sleep 1000").0,
+            0
+        );
+        let limit =
+            format!("/sys/fs/cgroup/memory/{}/one/memory.limit_in_bytes", containerd.namespace);
+        assert_eq!(std::fs::read_to_string(limit).expect("a cgroup of v1"), "16777216\n");
         let exec = |id: &str, command: &[&str]| {
             ended(&containerd.any(&[&["task", "exec", "--exec-id", id, "one"], command].concat()))
         };

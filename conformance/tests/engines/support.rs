@@ -28,7 +28,14 @@ impl Scratch {
         let root = scratch.path("base");
         busybox_root(&root);
         fs::create_dir(root.join("data")).expect("a folder can be made");
-        succeed(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(scratch.path("base.tar")).arg("."));
+        succeed(
+            Command::new("tar")
+                .arg("-C")
+                .arg(&root)
+                .arg("-cf")
+                .arg(scratch.path("base.tar"))
+                .arg("."),
+        );
         scratch
     }
 
@@ -42,9 +49,27 @@ impl Scratch {
 }
 
 impl Drop for Scratch {
+    /// An engine may still be cleaning up behind a container, and mount or write meanwhile.
     fn drop(&mut self) {
-        for mount in mounts_below(self.0.path()).iter().rev() {
-            let _ = Command::new("umount").arg("-l").arg(mount).output();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.0.path().exists() && Instant::now() < deadline {
+            for mount in mounts_below(self.0.path()).iter().rev() {
+                let _ = Command::new("umount").arg("-l").arg(mount).output();
+            }
+            let _ = fs::remove_dir_all(self.0.path());
+        }
+    }
+}
+
+/// The directories of a cgroup in all hierarchies, removed at the end: engines leave a parent that they made.
+pub(crate) struct CgroupParent(pub(crate) String);
+
+impl Drop for CgroupParent {
+    fn drop(&mut self) {
+        for hierarchy in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            // podman keeps a group for its conmons below.
+            let _ = fs::remove_dir(hierarchy.path().join(&self.0).join("conmon"));
+            let _ = fs::remove_dir(hierarchy.path().join(&self.0));
         }
     }
 }
@@ -54,7 +79,11 @@ pub(crate) struct Daemon(Child);
 
 impl Daemon {
     /// Starts it with its messages in a file, and waits until `ready`.
-    pub(crate) fn start(command: &mut Command, log: &Path, mut ready: impl FnMut() -> bool) -> Self {
+    pub(crate) fn start(
+        command: &mut Command,
+        log: &Path,
+        mut ready: impl FnMut() -> bool,
+    ) -> Self {
         let log = fs::File::create(log).expect("a file can be made");
         let errors = log.try_clone().expect("a descriptor can be copied");
         let child = command.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
@@ -82,7 +111,9 @@ impl Drop for Daemon {
 pub(crate) fn on_terminal(command: &Command, prompt: &str, input: &str) -> (String, Option<i32>) {
     use std::io::{Read, Write};
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let quote = |word: &std::ffi::OsStr| format!("'{}'", word.to_str().expect("plain").replace('\'', "'\\''"));
+    let quote = |word: &std::ffi::OsStr| {
+        format!("'{}'", word.to_str().expect("plain").replace('\'', "'\\''"))
+    };
     let line = words.map(quote).collect::<Vec<_>>().join(" ");
     let mut script = Command::new("script");
     script.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());

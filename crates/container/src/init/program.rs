@@ -179,6 +179,8 @@ fn look_up(name: &str, search: Option<&str>) -> Result<PathBuf> {
     if name.contains('/') {
         return match executable(Path::new(name)) {
             Ok(()) => Ok(name.into()),
+            // Engines look for execve(2)'s own answer to tell their users 126.
+            Err(Errno::ISDIR) => Err(failed("is a directory: permission denied".into())),
             Err(error) => Err(failed(reason(&error.into()))),
         };
     }
