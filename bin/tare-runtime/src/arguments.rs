@@ -7,8 +7,8 @@ use anyhow::bail;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    create, delete, events, exec, features, kill, list, pause, ps, resume, run, spec, start, state,
-    update,
+    checkpoint, create, delete, events, exec, features, kill, list, pause, ps, restore, resume,
+    run, spec, start, state, update,
 };
 
 /// As runc prints it: this program's version, and that of the runtime-spec it follows.
@@ -53,6 +53,9 @@ pub(crate) struct Globals {
     /// Once named criu's program; it is found in $PATH, so this is accepted and does nothing
     #[arg(long, hide = true, value_name = "PATH")]
     pub(crate) criu: Option<PathBuf>,
+    /// The criu program that checkpoint and restore use
+    #[arg(long, value_name = "PROGRAM", default_value = "criu")]
+    pub(crate) criu: PathBuf,
 }
 
 /// How the log is written.
@@ -105,6 +108,7 @@ impl Globals {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Checkpoint(checkpoint::Options),
     Create(create::Options),
     Delete(delete::Options),
     Events(events::Options),
@@ -114,6 +118,7 @@ pub(crate) enum Command {
     List(list::Options),
     Pause(pause::Options),
     Ps(ps::Options),
+    Restore(restore::Options),
     Resume(resume::Options),
     Run(run::Options),
     Spec(spec::Options),

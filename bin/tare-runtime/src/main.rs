@@ -55,6 +55,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<u8> {
     arguments.globals.check()?;
     let globals = &arguments.globals;
     match &arguments.command {
+        Command::Checkpoint(options) => commands::checkpoint::run(globals, options),
         Command::Create(options) => commands::create::run(globals, options),
         Command::Delete(options) => commands::delete::run(globals, options),
         Command::Exec(options) => commands::exec::run(globals, options),
@@ -64,6 +65,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<u8> {
         Command::List(options) => commands::list::run(globals, options),
         Command::Pause(options) => commands::pause::run(globals, options),
         Command::Ps(options) => commands::ps::run(globals, options),
+        Command::Restore(options) => commands::restore::run(globals, options),
         Command::Resume(options) => commands::resume::run(globals, options),
         Command::Run(options) => commands::run::run(globals, options),
         Command::Spec(options) => commands::spec::run(options),

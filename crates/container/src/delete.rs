@@ -53,7 +53,7 @@ pub fn delete(root: &Path, id: &ContainerId, force: bool) -> Result<()> {
 }
 
 /// Kills the first process and waits until it is gone. A frozen one takes its death when it thaws.
-fn stop(record: &Record) -> Result<()> {
+pub(crate) fn stop(record: &Record) -> Result<()> {
     syscalls::kill(record.pid, libc::SIGKILL)
         .or_else(
             |error| if error.raw_os_error() == Some(libc::ESRCH) { Ok(()) } else { Err(error) },

@@ -70,6 +70,9 @@ pub enum Error {
         /// How it failed.
         reason: String,
     },
+    /// criu is missing, too old, or failed.
+    #[error("{0}")]
+    Criu(String),
     /// Not a signal's name or number.
     #[error("unknown signal {0:?}")]
     UnknownSignal(String),

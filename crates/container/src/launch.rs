@@ -101,7 +101,7 @@ fn check_descriptors(options: &CreateOptions) -> Result<()> {
     Ok(())
 }
 
-fn check_terminal(spec: &Spec, options: &CreateOptions, foreground: bool) -> Result<()> {
+pub(crate) fn check_terminal(spec: &Spec, options: &CreateOptions, foreground: bool) -> Result<()> {
     let terminal = spec::process(spec)?.terminal() == Some(true);
     match (&options.console_socket, terminal) {
         (None, true) if !foreground => Err(Error::spec(
@@ -115,7 +115,11 @@ fn check_terminal(spec: &Spec, options: &CreateOptions, foreground: bool) -> Res
     }
 }
 
-fn blank_record(id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> Result<Record> {
+pub(crate) fn blank_record(
+    id: &ContainerId,
+    bundle: &Bundle,
+    options: &CreateOptions,
+) -> Result<Record> {
     let spec = &bundle.spec;
     let annotations: BTreeMap<_, _> = spec.annotations().clone().into_iter().flatten().collect();
     let path = spec::linux(spec)?.cgroups_path().as_deref();
@@ -140,7 +144,7 @@ fn blank_record(id: &ContainerId, bundle: &Bundle, options: &CreateOptions) -> R
     })
 }
 
-fn make_cgroup(undo: &mut Undo, record: &Record, bundle: &Bundle) -> Result<()> {
+pub(crate) fn make_cgroup(undo: &mut Undo, record: &Record, bundle: &Bundle) -> Result<()> {
     if record.cgroup.groups().is_empty() {
         return Ok(());
     }
@@ -287,15 +291,15 @@ pub(crate) fn write_pid_file(file: &Path, pid: i32) -> Result<()> {
 }
 
 /// What exists so far, taken back on failure.
-struct Undo {
-    dir: Option<StateDir>,
-    cgroup: Option<Cgroup>,
-    child: Option<rustix::process::Pid>,
-    record: Option<Record>,
+pub(crate) struct Undo {
+    pub(crate) dir: Option<StateDir>,
+    pub(crate) cgroup: Option<Cgroup>,
+    pub(crate) child: Option<rustix::process::Pid>,
+    pub(crate) record: Option<Record>,
 }
 
 impl Undo {
-    fn disarm(mut self) {
+    pub(crate) fn disarm(mut self) {
         self.cgroup = None;
         self.child = None;
         self.record = None;

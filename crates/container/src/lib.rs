@@ -43,8 +43,10 @@
 
 mod birth;
 mod cgroup;
+mod checkpoint;
 mod console;
 mod cpu_set;
+mod criu;
 mod default_spec;
 mod delete;
 mod document;
@@ -68,6 +70,7 @@ mod notice;
 mod process_stat;
 mod query;
 mod relay;
+mod restore;
 mod rootfs;
 mod run;
 mod seccomp;
@@ -82,6 +85,8 @@ mod time;
 mod update;
 mod watch;
 
+pub use checkpoint::{CheckpointOptions, checkpoint};
+pub use criu::{CgroupMode, CriuOptions, PageServer};
 pub use default_spec::default_spec;
 pub use delete::{delete, kill};
 pub use error::{Error, Result};
@@ -91,6 +96,7 @@ pub use id::ContainerId;
 pub use launch::CreateOptions;
 pub use notice::{Level, on_notice};
 pub use query::{list, pause, processes, resume, state};
+pub use restore::{RestoreOptions, restore};
 pub use run::{RunOptions, create, run, start};
 pub use shield::shield;
 pub use signals::Signal;

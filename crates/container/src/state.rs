@@ -117,6 +117,8 @@ pub(crate) struct Kept {
     pub(crate) personality: Option<oci_spec::runtime::LinuxPersonality>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) memory_policy: Option<oci_spec::runtime::LinuxMemoryPolicy>,
+    #[serde(default)]
+    pub(crate) external: crate::criu::External,
 }
 
 impl Kept {
@@ -128,6 +130,7 @@ impl Kept {
             hooks: spec.hooks().clone(),
             personality: linux.and_then(|linux| linux.personality().clone()),
             memory_policy: linux.and_then(|linux| linux.memory_policy().clone()),
+            external: crate::criu::External::of(spec),
         }
     }
 }

@@ -22,6 +22,7 @@ mod mask;
 mod mount;
 mod options;
 mod proc_guard;
+mod restore;
 mod root;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -39,6 +40,7 @@ use mount::Context;
 pub(crate) use bind::is_id_mapped;
 pub(crate) use device::{open_terminal, set_up_console, set_up_devices};
 pub(crate) use options::Options;
+pub(crate) use restore::{CriuRoot, prepare_mount_points};
 pub(crate) use root::{Root, clone_mount};
 
 const MOUNT_ATTR_RDONLY: u64 = 1;
