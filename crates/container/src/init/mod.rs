@@ -8,6 +8,7 @@
 pub(crate) mod label;
 pub(crate) mod program;
 pub(crate) mod settings;
+mod streams;
 
 use std::convert::Infallible;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -77,6 +78,9 @@ fn set_up_and_execute(mut plan: Plan<'_>, channel: &Channel) -> Result<Infallibl
     run_early_hooks(&plan, spec, channel)?;
     rootfs.protect(spec)?;
     rootfs.pivot(spec, &plan.bundle.rootfs, plan.no_pivot)?;
+    if terminal.is_none() {
+        streams::take_own_null_device()?;
+    }
     finish(&mut plan, rootfs, terminal, labels, channel)
 }
 

@@ -16,12 +16,12 @@ use rustix::mount::UnmountFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::WaitOptions;
 
+use super::open_path;
 use super::options::Options;
 use super::root::{Root, attach, clone_mount, kind_of, mount_error};
-use super::{open_path, propagate};
 use crate::error::{Doing, Error, Result};
 use crate::spec::Bundle;
-use crate::syscalls::{self, Cloned};
+use crate::syscalls::{self, Cloned, MountAttr, mount_setattr};
 
 /// Makes what is missing. Returns for each bind mount where in the root it really lies, and its source.
 pub(crate) fn prepare_mount_points(
@@ -69,7 +69,9 @@ fn source(mount: &Mount, bundle: &Bundle) -> Option<PathBuf> {
 
 /// In the child: the places of the bind mounts, each ended by a NUL byte.
 fn make_mount_points(spec: &Spec, bundle: &Bundle) -> Result<Vec<u8>> {
-    propagate(Path::new("/"), libc::MS_PRIVATE, true)?;
+    let private = MountAttr { propagation: libc::MS_PRIVATE, ..MountAttr::default() };
+    mount_setattr(open_path(Path::new("/"))?.as_fd(), true, &private)
+        .doing(|| "keep mount points to ourselves".into())?;
     let root = Root::new(open_path(&bundle.rootfs)?);
     let mut places = Vec::new();
     for mount in spec.mounts().iter().flatten() {
