@@ -50,9 +50,6 @@ pub(crate) struct Globals {
     /// Go without cgroups where they cannot be made and no path is given
     #[arg(long, value_enum, default_value_t = Rootless::Auto, value_name = "WHEN")]
     rootless: Rootless,
-    /// Once named criu's program; it is found in $PATH, so this is accepted and does nothing
-    #[arg(long, hide = true, value_name = "PATH")]
-    pub(crate) criu: Option<PathBuf>,
     /// The criu program that checkpoint and restore use
     #[arg(long, value_name = "PROGRAM", default_value = "criu")]
     pub(crate) criu: PathBuf,

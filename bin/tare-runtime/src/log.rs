@@ -32,15 +32,6 @@ impl Log {
         }
     }
 
-    /// What is not as expected, but no failure.
-    pub(crate) fn warning(&self, message: &str) {
-        let unwritten = self.append("warning", message);
-        eprintln!("tare-runtime: warning: {message}");
-        if let Err(error) = unwritten {
-            eprintln!("tare-runtime: error: write the log: {error}");
-        }
-    }
-
     /// What is done, when asked.
     pub(crate) fn debug(&self, message: &str) {
         if !self.debug {

@@ -38,9 +38,6 @@ fn main() -> ExitCode {
             log.notice(level, text);
         }
     });
-    if arguments.globals.criu.is_some() {
-        log.warning("--criu does nothing: criu is found in $PATH");
-    }
     log.debug(&format!("{:?}", arguments.command));
     match unshielded.and_then(|()| run(&arguments)) {
         Ok(code) => ExitCode::from(code),

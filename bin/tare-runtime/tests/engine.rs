@@ -31,14 +31,6 @@ fn the_version_has_the_shape_of_runcs() {
 }
 
 #[test]
-fn criu_is_accepted_with_a_warning() {
-    let bundle = Bundle::new(&["true"]);
-    let output = bundle.runtime().args(["--criu", "/sbin/criu", "list", "-q"]).output().unwrap();
-    assert!(output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--criu"));
-}
-
-#[test]
 fn an_empty_home_is_none() {
     let bundle = Bundle::shell("echo $HOME").with(|config| {
         let env = config["process"]["env"].as_array_mut().unwrap();
