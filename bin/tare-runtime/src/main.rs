@@ -17,7 +17,7 @@ mod commands;
 mod log;
 
 use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -79,12 +79,13 @@ fn shield() -> anyhow::Result<()> {
     if !std::env::args_os().any(|arg| arg == "create" || arg == "run" || arg == "exec") {
         return Ok(());
     }
-    let c_string = |text: &std::ffi::OsStr| CString::new(text.as_bytes());
-    let args: Vec<_> = std::env::args_os().map(|arg| c_string(&arg)).collect::<Result<_, _>>()?;
-    let variables = std::env::vars_os().map(|(mut name, value)| {
-        name.push("=");
-        name.push(value);
-        c_string(&name)
-    });
-    Ok(container::shield(&args, &variables.collect::<Result<Vec<_>, _>>()?)?)
+    Ok(container::shield(|| {
+        let args = std::env::args_os().map(|arg| CString::new(arg.into_vec()));
+        let variables = std::env::vars_os().map(|(mut name, value)| {
+            name.push("=");
+            name.push(value);
+            CString::new(name.into_vec())
+        });
+        Ok((args.collect::<Result<_, _>>()?, variables.collect::<Result<_, _>>()?))
+    })?)
 }

@@ -13,6 +13,8 @@ mod image;
 mod program_file;
 #[path = "security/race.rs"]
 mod race;
+#[path = "security/stopped.rs"]
+mod stopped;
 #[path = "security/tracer.rs"]
 mod tracer;
 

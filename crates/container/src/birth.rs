@@ -73,16 +73,17 @@ unsafe fn spawn_in_users(
     child: impl FnOnce() -> Infallible,
 ) -> Result<Child> {
     // SAFETY: the caller vouches for one thread.
-    unsafe { spawn_inside(|| namespaces.join_around_users(), namespaces.new, cgroup, child) }
+    unsafe { spawn_inside(|_| namespaces.join_around_users(), namespaces.new, cgroup, child) }
 }
 
 /// Starts `child` as a child of the caller's, but from within the namespaces that `enter` joins: a
-/// helper process joins them first, and whoever is in the pid namespace sees the child only.
+/// helper process joins them first, and whoever is in the pid namespace sees the child only. `enter`
+/// gets the descriptor by which the helper answers, which it must not close.
 ///
 /// # Safety
 /// As for [`spawn`].
 pub(crate) unsafe fn spawn_inside(
-    enter: impl FnOnce() -> Result<()>,
+    enter: impl FnOnce(BorrowedFd<'_>) -> Result<()>,
     new: u64,
     cgroup: Option<BorrowedFd<'_>>,
     child: impl FnOnce() -> Infallible,
@@ -93,7 +94,7 @@ pub(crate) unsafe fn spawn_inside(
         match unsafe { syscalls::clone3(0, None) }.doing(|| "make a helper process".into())? {
             Cloned::Parent { pid, .. } => pid,
             Cloned::Child => {
-                let joined = enter();
+                let joined = enter(writer.as_fd());
                 let flags = new | libc::CLONE_PARENT as u64;
                 // SAFETY: as above.
                 let answer = match joined.map(|()| unsafe { syscalls::clone3(flags, cgroup) }) {

@@ -5,7 +5,7 @@
 //! anything of the host in its view but open sockets and what it closes before it looks anything up.
 
 use std::convert::Infallible;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process};
@@ -103,8 +103,8 @@ pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32>
     let tenant = Tenant { record: &record, process: &process, target: &target, filter, options };
     let (child, channel) = spawn(tenant, &cgroup)?;
     let mut running = Running { child, channel, master: None };
-    let signals = if options.detach { None } else { Some(SignalQueue::open()?) };
-    if let Err(error) = begin(&mut running, &record, options) {
+    let signals = SignalQueue::open()?;
+    if let Err(error) = begin(&mut running, &record, options, &signals) {
         let _ = syscalls::kill(running.child.pid.as_raw_nonzero().get(), libc::SIGKILL);
         let _ = rustix::process::waitpid(
             Some(running.child.pid),
@@ -112,10 +112,10 @@ pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32>
         );
         return Err(error);
     }
-    match signals {
-        Some(signals) => stay(&running.child, running.master.take(), &signals),
-        None => Ok(0),
+    if options.detach {
+        return Ok(0);
     }
+    stay(&running.child, running.master.take(), &signals)
 }
 
 /// All that the process needs, made ready by the runtime.
@@ -239,12 +239,16 @@ fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup) -> Result<(Child, Channel)> {
         rustix::process::set_child_subreaper(Pid::from_raw(1))
             .doing(|| "become a subreaper".into())?;
     }
-    let labels = Labels::wanted(tenant.process);
-    let proc = labels.then(|| rootfs::open_path(Path::new("/proc"))).transpose()?;
+    let birth_place = birth_place.as_ref().map(rootfs::alone);
     let birth_place = birth_place.as_ref().map(AsFd::as_fd);
-    let enter = || enter(&tenant, doors);
+    let first = 3 + tenant.options.preserve_fds;
+    let enter = |answer: BorrowedFd<'_>| {
+        enter(&tenant, doors)?;
+        close_but(first, &[Some(theirs.as_fd()), Some(answer), birth_place])
+    };
     let body = || {
-        let Err(error) = set_up_and_execute(&tenant, proc.as_ref(), &theirs);
+        let done = close_but(first, &[Some(theirs.as_fd())]);
+        let Err(error) = done.and_then(|()| set_up_and_execute(&tenant, &theirs));
         let _ = theirs.send(&Message::Failed(error.to_string()));
         syscalls::exit_now(1)
     };
@@ -259,6 +263,7 @@ fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup) -> Result<(Child, Channel)> {
 /// (CVE-2016-9962).
 fn enter(entering: &Tenant<'_>, doors: Vec<OwnedFd>) -> Result<()> {
     let Tenant { record, process, target, .. } = entering;
+    syscalls::forget_environment();
     init::set_oom_score(process)?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .doing(|| "become unreadable for others".into())?;
@@ -272,19 +277,26 @@ fn enter(entering: &Tenant<'_>, doors: Vec<OwnedFd>) -> Result<()> {
     join(target, flags)
 }
 
+/// Who may trace any process opens what lies beside and above a directory that another has open, so
+/// the process is born without any of the host's.
+fn close_but(first: u32, keep: &[Option<BorrowedFd<'_>>]) -> Result<()> {
+    let mut keep: Vec<u32> =
+        keep.iter().flatten().map(|kept| kept.as_raw_fd().cast_unsigned()).collect();
+    // SAFETY: called in the helper and in the process, which drop nothing that they had before: they
+    // end in execve or _exit.
+    unsafe { syscalls::close_from(first, &mut keep) }
+        .doing(|| "close the host's descriptors".into())
+}
+
 /// setns(2) by pidfd: all at once.
 fn join(target: &OwnedFd, flags: u64) -> Result<()> {
     syscalls::setns(target.as_fd(), flags as i32)
         .doing(|| format!("join the container's namespaces (descriptor {})", target.as_raw_fd()))
 }
 
-fn set_up_and_execute(
-    tenant: &Tenant<'_>,
-    proc: Option<&OwnedFd>,
-    channel: &Channel,
-) -> Result<Infallible> {
+fn set_up_and_execute(tenant: &Tenant<'_>, channel: &Channel) -> Result<Infallible> {
     let Tenant { record, process, filter, options, .. } = tenant;
-    let labels = Labels::open(process, proc)?;
+    let labels = Labels::open_inside(process)?;
     let mapped = record.namespaces.iter().any(|name| name == "user");
     if mapped {
         init::become_root()?;
@@ -319,9 +331,14 @@ fn set_up_and_execute(
 }
 
 /// Answers the process until its program runs.
-fn begin(running: &mut Running, record: &Record, options: &ExecOptions) -> Result<()> {
+fn begin(
+    running: &mut Running,
+    record: &Record,
+    options: &ExecOptions,
+    signals: &SignalQueue,
+) -> Result<()> {
     loop {
-        match running.channel.receive()? {
+        match running.channel.receive_unless_ended(signals)? {
             Message::Ready => {
                 if let Some(socket) = &options.pidfd_socket {
                     console::send_pidfd(socket, &running.child.pidfd)?;

@@ -19,17 +19,10 @@ use crate::syscalls;
 /// Waits for the end of `child`. Returns its exit code, or 128 and the signal that killed it.
 pub(crate) fn stay(child: &Child, master: Option<OwnedFd>, signals: &SignalQueue) -> Result<i32> {
     let mut relay = master.map(Relay::new).transpose()?;
+    forward(child, relay.as_ref(), signals);
     loop {
         let ended = wait(child, relay.as_mut(), signals)?;
-        while let Some(signal) = signals.next() {
-            match (signal, relay.as_ref()) {
-                (libc::SIGCHLD, _) => {}
-                (libc::SIGWINCH, Some(relay)) => relay.resize(),
-                // Not for the container: about our own streams, or about nothing.
-                (libc::SIGPIPE | libc::SIGURG | libc::SIGWINCH, _) => {}
-                (signal, _) => drop(syscalls::kill(child.pid.as_raw_nonzero().get(), signal)),
-            }
-        }
+        forward(child, relay.as_ref(), signals);
         if let Some(status) = bury(child.pid)? {
             if let Some(relay) = relay {
                 relay.finish();
@@ -37,6 +30,18 @@ pub(crate) fn stay(child: &Child, master: Option<OwnedFd>, signals: &SignalQueue
             return Ok(code(status));
         }
         debug_assert!(!ended, "an ended process can be waited for");
+    }
+}
+
+fn forward(child: &Child, relay: Option<&Relay>, signals: &SignalQueue) {
+    while let Some(signal) = signals.next() {
+        match (signal, relay) {
+            (libc::SIGCHLD, _) => {}
+            (libc::SIGWINCH, Some(relay)) => relay.resize(),
+            // Not for the container: about our own streams, or about nothing.
+            (libc::SIGPIPE | libc::SIGURG | libc::SIGWINCH, _) => {}
+            (signal, _) => drop(syscalls::kill(child.pid.as_raw_nonzero().get(), signal)),
+        }
     }
 }
 

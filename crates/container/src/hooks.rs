@@ -19,6 +19,7 @@ use rustix::process::{Pid, PidfdFlags};
 
 use crate::error::{Error, Result, reason};
 use crate::state::State;
+use crate::syscalls;
 
 /// A point in a container's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,8 @@ fn run_saying(
     command.env_clear().envs(environment);
     let stderr = said.try_clone().map_err(|error| reason(&error))?;
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr);
+    // SAFETY: only system calls that pass numbers and a set on the stack.
+    unsafe { command.pre_exec(syscalls::detach_from_caller) };
     let mut child = command.spawn().map_err(|error| reason(&error))?;
     feed(&mut child, state)?;
     let limit = hook.timeout().and_then(|seconds| u64::try_from(seconds).ok());

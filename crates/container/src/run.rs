@@ -91,8 +91,8 @@ pub fn run(
             .doing(|| "become a subreaper".into())?;
     }
     let mut launched = launch(root, id, options, true)?;
-    let signals = if run.detach { None } else { Some(SignalQueue::open()?) };
-    if let Err(error) = begin(&launched) {
+    let signals = SignalQueue::open()?;
+    if let Err(error) = begin(&launched, &signals) {
         let _ = syscalls::kill(launched.record.pid, libc::SIGKILL);
         let _ = rustix::process::waitpid(
             Some(launched.child.pid),
@@ -101,7 +101,9 @@ pub fn run(
         let _ = destroy(&launched.dir, &launched.record);
         return Err(error);
     }
-    let Some(signals) = signals else { return Ok(0) };
+    if run.detach {
+        return Ok(0);
+    }
     let code = stay(&launched.child, launched.master.take(), &signals)?;
     if !run.keep {
         destroy(&launched.dir, &launched.record)?;
@@ -110,10 +112,10 @@ pub fn run(
 }
 
 /// Lets the program start, and hears whether it did.
-fn begin(launched: &Launched) -> Result<()> {
+fn begin(launched: &Launched, signals: &SignalQueue) -> Result<()> {
     launched.channel.send(&Message::Proceed)?;
     loop {
-        match launched.channel.receive()? {
+        match launched.channel.receive_unless_ended(signals)? {
             Message::End => break,
             Message::Warning(text) => crate::notice::warn(&text),
             Message::Failed(report) => return Err(Error::Init(report)),

@@ -18,11 +18,12 @@ use crate::error::{Doing, Result};
 use crate::syscalls::{self, MountAttr, mount_setattr};
 
 /// Executes this program again from a place that cannot be written, unless it runs from such a place
-/// already. Returns only in the latter case, or on failure.
+/// already. Returns only in the latter case, or on failure. `words` tells the arguments and the
+/// environment; in the latter case it is not asked, so that no copy of them stays in memory.
 ///
 /// # Errors
-/// When neither a copy of the mount nor one of the file can be made.
-pub fn shield(args: &[CString], env: &[CString]) -> Result<()> {
+/// When neither a copy of the mount nor one of the file can be made, or the words' own.
+pub fn shield(words: impl FnOnce() -> io::Result<(Vec<CString>, Vec<CString>)>) -> Result<()> {
     let own = rustix::fs::open("/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .doing(|| "open our program".into())?;
     if is_protected(&own) {
@@ -31,7 +32,8 @@ pub fn shield(args: &[CString], env: &[CString]) -> Result<()> {
     let copy = read_only_mount()
         .or_else(|_| sealed_copy(own))
         .doing(|| "copy our program to where it cannot be written".into())?;
-    Err(syscalls::execve_fd(copy.as_fd(), args, env)).doing(|| "execute our program again".into())
+    let (args, env) = words().doing(|| "copy the arguments".into())?;
+    Err(syscalls::execve_fd(copy.as_fd(), &args, &env)).doing(|| "execute our program again".into())
 }
 
 fn is_protected(own: &OwnedFd) -> bool {

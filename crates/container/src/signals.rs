@@ -1,5 +1,7 @@
 //! Signals by name and number, and as a descriptor to wait on.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::str::FromStr;
@@ -90,7 +92,11 @@ impl FromStr for Signal {
 }
 
 /// All signals, held back from the process and read from a descriptor instead.
-pub(crate) struct SignalQueue(OwnedFd);
+pub(crate) struct SignalQueue {
+    fd: OwnedFd,
+    /// Taken from the descriptor, and not yet dealt with.
+    held: RefCell<VecDeque<i32>>,
+}
 
 impl SignalQueue {
     /// From now on no signal interrupts or ends this process, but for those that nobody can hold.
@@ -109,16 +115,35 @@ impl SignalQueue {
             return Err(io::Error::last_os_error()).doing(|| "wait for signals".into());
         }
         // SAFETY: signalfd returned a new descriptor that nobody else owns.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { fd, held: RefCell::default() })
     }
 
     /// The next signal that has arrived.
     pub(crate) fn next(&self) -> Option<i32> {
+        let held = self.held.borrow_mut().pop_front();
+        held.or_else(|| self.read())
+    }
+
+    /// A signal that has arrived and asks us to end; others are kept for [`Self::next`].
+    pub(crate) fn end_wanted(&self) -> Option<i32> {
+        let ends =
+            |signal| matches!(signal, libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGTERM);
+        while let Some(signal) = self.read() {
+            if ends(signal) {
+                return Some(signal);
+            }
+            self.held.borrow_mut().push_back(signal);
+        }
+        None
+    }
+
+    fn read(&self) -> Option<i32> {
         // SAFETY: signalfd_siginfo is plain data, filled by the kernel up to its size.
         unsafe {
             let mut info: libc::signalfd_siginfo = std::mem::zeroed();
             let size = size_of::<libc::signalfd_siginfo>();
-            let read = libc::read(self.0.as_raw_fd(), (&raw mut info).cast(), size);
+            let read = libc::read(self.fd.as_raw_fd(), (&raw mut info).cast(), size);
             (read == size as isize).then_some(info.ssi_signo as i32)
         }
     }
@@ -126,7 +151,7 @@ impl SignalQueue {
 
 impl AsFd for SignalQueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 

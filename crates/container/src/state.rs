@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Hooks, Spec};
@@ -169,9 +169,24 @@ impl StateDir {
         };
         match made {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                Err(Error::Exists(self.id.to_string()))
+                return Err(Error::Exists(self.id.to_string()));
             }
-            made => made.doing(|| format!("make {}", self.path.display())),
+            made => made.doing(|| format!("make {}", self.path.display()))?,
+        }
+        self.check_root().inspect_err(|_| drop(self.remove()))
+    }
+
+    /// Where everybody may exchange the directories, anybody says what hooks our caller runs.
+    fn check_root(&self) -> Result<()> {
+        let root = self.root();
+        let mode = fs::metadata(root).map(|metadata| metadata.mode());
+        let (everybody, sticky) = (0o002, 0o1000);
+        match mode.doing(|| format!("look at the state root {}", root.display()))? {
+            mode if mode & everybody != 0 && mode & sticky == 0 => {
+                let reason = format!("{} can be written by everybody", root.display());
+                Err(Error::spec("--root", reason))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -181,12 +196,15 @@ impl StateDir {
         let bytes = serde_json::to_vec(record)
             .map_err(std::io::Error::other)
             .doing(|| "write the container's state as JSON".into())?;
-        fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)
+        let create =
+            || fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        // What a killed writer left, or a link that waits under the name, must not be written to.
+        let retry = |error: std::io::Error| match error.kind() {
+            ErrorKind::AlreadyExists => fs::remove_file(&temporary).and_then(|()| create()),
+            _ => Err(error),
+        };
+        create()
+            .or_else(retry)
             .and_then(|mut file| file.write_all(&bytes))
             .and_then(|()| fs::rename(&temporary, &name))
             .doing(|| format!("write {}", name.display()))
@@ -196,8 +214,11 @@ impl StateDir {
     pub(crate) fn load(&self) -> Result<Record> {
         let name = self.path.join("state.json");
         match fs::read(&name) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|error| Error::spec(name.display().to_string(), error.to_string())),
+            Ok(bytes) => {
+                self.check_root()?;
+                serde_json::from_slice(&bytes)
+                    .map_err(|error| Error::spec(name.display().to_string(), error.to_string()))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(Error::NotFound(self.id.to_string()))
             }

@@ -9,6 +9,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -16,6 +17,7 @@ use rustix::net::{
 };
 
 use crate::error::{Doing, Error, Result};
+use crate::signals::SignalQueue;
 
 /// The longest error text that is passed on, in bytes.
 const MAX_TEXT: usize = 8192;
@@ -92,6 +94,30 @@ impl Channel {
             _ => None,
         });
         parse(&bytes[..length], descriptor)
+    }
+
+    /// The same while signals are held back: whoever wants us to end need not wait for a process that
+    /// somebody in the container has stopped.
+    pub(crate) fn receive_unless_ended(&self, signals: &SignalQueue) -> Result<Message> {
+        loop {
+            let mut watched = [
+                PollFd::from_borrowed_fd(self.0.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            ];
+            match poll(&mut watched, None) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error).doing(|| "hear from the container".into()),
+            }
+            if !watched[0].revents().is_empty() {
+                return self.receive();
+            }
+            if let Some(signal) = signals.end_wanted() {
+                return Err(Error::Init(format!(
+                    "ended by signal {signal} before the program ran"
+                )));
+            }
+        }
     }
 
     /// Waits until the other side lets go on.

@@ -121,6 +121,20 @@ pub(crate) unsafe fn close_from(first: u32, keep: &mut [u32]) -> io::Result<()> 
     close(from, u32::MAX)
 }
 
+/// Has what the caller left open close on exec, and lets signals through that this process holds back:
+/// neither is meant for a program that the runtime starts for itself.
+pub(crate) fn detach_from_caller() -> io::Result<()> {
+    // SAFETY: the set is filled before it is used.
+    unsafe {
+        let mut none = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
+    let flag = libc::CLOSE_RANGE_CLOEXEC;
+    // SAFETY: passes numbers; nothing is closed yet.
+    check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, flag) })
+}
+
 /// execve(2); returns only when it failed.
 pub(crate) fn execve(path: &CStr, args: &[CString], env: &[CString]) -> io::Error {
     let (args, env) = (pointers(args), pointers(env));
@@ -154,6 +168,23 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: ends the process.
     unsafe { libc::_exit(code) }
+}
+
+/// Overwrites the environment that this process was started with: it is the caller's, and a container's
+/// process that may trace any other reads it from `/proc/<pid>/environ`.
+pub(crate) fn forget_environment() {
+    unsafe extern "C" {
+        static environ: *const *mut libc::c_char;
+    }
+    // SAFETY: the C library keeps a null-terminated array of strings there. No thread reads them, and
+    // nothing in this process asks for a variable any more.
+    unsafe {
+        let mut next = environ;
+        while !next.is_null() && !(*next).is_null() {
+            libc::memset((*next).cast(), 0, libc::strlen(*next));
+            next = next.add(1);
+        }
+    }
 }
 
 /// keyctl(2) JOIN_SESSION_KEYRING of a new, nameless keyring; returns its serial number.

@@ -153,7 +153,11 @@ impl Cgroup {
             if names.as_ref().is_some_and(|names| !names.iter().any(has)) {
                 continue;
             }
-            group.path.push(clean(Path::new(path)));
+            let below = clean(Path::new(path));
+            if Path::new(path).components().any(|part| part == Component::ParentDir) {
+                return Err(Error::spec("--cgroup", format!("bad sub cgroup path: {path}")));
+            }
+            group.path.push(below);
             if !group.path.is_dir() {
                 let reason = format!("{} does not exist", group.path.display());
                 return Err(Error::spec("--cgroup", reason));

@@ -61,10 +61,11 @@ pub(crate) fn run(plan: Plan<'_>, channel: &Channel) -> ! {
 fn set_up_and_execute(mut plan: Plan<'_>, channel: &Channel) -> Result<Infallible> {
     let spec = &plan.bundle.spec;
     let process = spec::process(spec)?;
+    syscalls::forget_environment();
     if namespaces::has_user(spec) {
         channel.expect_proceed()?;
     }
-    let labels = Labels::open(process, None)?;
+    let labels = Labels::open(process)?;
     isolate(&plan, spec, process)?;
     let mut rootfs = rootfs::enter(spec, &plan.bundle.rootfs)?;
     let ask = |index| ask_for_source(channel, index);

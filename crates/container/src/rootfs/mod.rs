@@ -16,6 +16,7 @@ mod cgroup_mount;
 mod copy_up;
 mod device;
 mod file_system;
+mod inside;
 mod jail;
 mod label;
 mod mask;
@@ -39,6 +40,7 @@ use mount::Context;
 
 pub(crate) use bind::is_id_mapped;
 pub(crate) use device::{open_terminal, set_up_console, set_up_devices};
+pub(crate) use inside::{alone, own_procfs};
 pub(crate) use options::Options;
 pub(crate) use restore::{CriuRoot, prepare_mount_points};
 pub(crate) use root::{Root, clone_mount};
