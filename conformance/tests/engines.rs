@@ -17,5 +17,7 @@ mod docker;
 mod podman;
 #[path = "engines/podman_options.rs"]
 mod podman_options;
+#[path = "engines/podman_rootless.rs"]
+mod podman_rootless;
 #[path = "engines/support.rs"]
 mod support;

@@ -83,23 +83,33 @@ impl Globals {
         if let Some(root) = &self.root {
             return Ok(std::path::absolute(root)?);
         }
-        if rustix::process::geteuid().is_root() {
-            return Ok("/run/tare-runtime".into());
-        }
-        match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
-            Some(dir) => Ok(PathBuf::from(dir).join("tare-runtime")),
-            None => bail!("XDG_RUNTIME_DIR is not set: say with --root where state is kept"),
-        }
+        let own = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
+        let Some(own) = own.filter(|_| is_ordinary_user()) else {
+            if rustix::process::geteuid().is_root() {
+                return Ok("/run/tare-runtime".into());
+            }
+            bail!("XDG_RUNTIME_DIR is not set: say with --root where state is kept");
+        };
+        Ok(PathBuf::from(own).join("tare-runtime"))
     }
 
     /// Whether missing cgroups are tolerated.
     pub(crate) fn rootless(&self) -> bool {
         match self.rootless {
-            Rootless::Auto => !rustix::process::geteuid().is_root(),
-            Rootless::True => true,
+            // User 0 counts as rootless where it turns out to be another's user namespace.
+            Rootless::Auto | Rootless::True => true,
             Rootless::False => false,
         }
     }
+}
+
+/// Also user 0 of a user namespace, unless it calls itself root: then it has a machine of its own, which
+/// an ordinary user's podman does not pretend.
+fn is_ordinary_user() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    !root
+        || (container::in_user_namespace()
+            && std::env::var_os("USER").is_none_or(|user| user != "root"))
 }
 
 /// The commands.

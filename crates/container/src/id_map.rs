@@ -40,6 +40,15 @@ pub(crate) fn write(pid: Pid, linux: &Linux) -> Result<()> {
     run("newgidmap", number, groups)
 }
 
+/// Whether the caller is in a user namespace other than the machine's first: user 0 there, as under an
+/// ordinary user's podman, has no rights on the machine.
+#[must_use]
+pub fn in_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    // The first namespace maps all ids to themselves (user_namespaces(7)).
+    !map.is_empty() && !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// Whether the mappings are the one that everybody may write.
 fn is_own(mappings: &[LinuxIdMapping], own: u32) -> bool {
     matches!(mappings, [only] if only.size() == 1 && only.host_id() == own)

@@ -79,8 +79,8 @@ pub(crate) fn launch(
     let dir = StateDir::new(root, id);
     dir.reserve()?;
     let mut undo = Undo { dir: Some(dir.clone()), cgroup: None, child: None, record: None };
-    let record = blank_record(id, &bundle, options)?;
-    make_cgroup(&mut undo, &record, &bundle)?;
+    let mut record = blank_record(id, &bundle, options)?;
+    make_cgroup(&mut undo, &mut record, &bundle, options)?;
     let making = Making { bundle: &bundle, namespaces: &namespaces, options, starts_at_once };
     let (child, channel) = give_birth(&dir, &record, &making, &mut undo)?;
     let mut launched = Launched { dir, record, child, channel, master: None };
@@ -144,13 +144,26 @@ pub(crate) fn blank_record(
     })
 }
 
-pub(crate) fn make_cgroup(undo: &mut Undo, record: &Record, bundle: &Bundle) -> Result<()> {
+pub(crate) fn make_cgroup(
+    undo: &mut Undo,
+    record: &mut Record,
+    bundle: &Bundle,
+    options: &CreateOptions,
+) -> Result<()> {
     if record.cgroup.groups().is_empty() {
         return Ok(());
     }
-    record.cgroup.make()?;
+    let linux = spec::linux(&bundle.spec)?;
+    if let Err(error) = record.cgroup.make() {
+        let tolerated = options.rootless && linux.cgroups_path().is_none();
+        if tolerated && id_map::in_user_namespace() {
+            record.cgroup = Cgroup::default();
+            return Ok(());
+        }
+        return Err(error);
+    }
     undo.cgroup = Some(record.cgroup.clone());
-    record.cgroup.limit(spec::linux(&bundle.spec)?.resources().as_ref())
+    record.cgroup.limit(linux.resources().as_ref())
 }
 
 /// What a container is made of.

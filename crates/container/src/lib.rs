@@ -93,6 +93,7 @@ pub use error::{Error, Result};
 pub use exec::{ExecOptions, exec};
 pub use features::features;
 pub use id::ContainerId;
+pub use id_map::in_user_namespace;
 pub use launch::CreateOptions;
 pub use notice::{Level, on_notice};
 pub use query::{list, pause, processes, resume, state};

@@ -75,8 +75,8 @@ pub fn restore(
     let dir = StateDir::new(root, id);
     dir.reserve()?;
     let mut undo = Undo { dir: Some(dir.clone()), cgroup: None, child: None, record: None };
-    let record = launch::blank_record(id, &bundle, create)?;
-    launch::make_cgroup(&mut undo, &record, &bundle)?;
+    let mut record = launch::blank_record(id, &bundle, create)?;
+    launch::make_cgroup(&mut undo, &mut record, &bundle, create)?;
     let mut restored =
         Restored { dir: &dir, record, bundle: &bundle, create, child: None, master: None, undo };
     restored.bring_back(options, version)?;
