@@ -4,7 +4,9 @@
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -37,13 +39,17 @@ pub(crate) fn send_pidfd(socket: &Path, pidfd: &OwnedFd) -> Result<()> {
     send_descriptor(socket, copy, b"pidfd").doing(doing)
 }
 
-/// Connects to a Unix socket and sends one descriptor beside a message.
+/// Connects to a Unix socket, an abstract one if its name begins with `@` (unix(7)), and sends one
+/// descriptor beside a message.
 pub(crate) fn send_descriptor(
     socket: &Path,
     descriptor: OwnedFd,
     message: &[u8],
 ) -> io::Result<()> {
-    let stream = UnixStream::connect(socket)?;
+    let stream = match socket.as_os_str().as_bytes() {
+        [b'@', name @ ..] => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?,
+        _ => UnixStream::connect(socket)?,
+    };
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     let descriptors = [descriptor.as_fd()];

@@ -322,8 +322,7 @@ fn set_up_and_execute(tenant: &Tenant<'_>, channel: &Channel) -> Result<Infallib
     settings::set_scheduling(process, false)?;
     labels.take()?;
     let filter = filter.as_ref();
-    let program =
-        program::prepare(process, mapped, filter, options.preserve_fds, 0, channel, None)?;
+    let program = program::prepare(process, mapped, filter, options.preserve_fds, 0, channel, &[])?;
     channel.send(&Message::Ready)?;
     channel.expect_proceed()?;
     program::confine(process, filter, channel)?;
@@ -355,7 +354,8 @@ fn begin(
             Message::SeccompListener(number) => {
                 let state = record.state(Status::Running);
                 let seccomp = record.config.seccomp.as_ref();
-                crate::seccomp::hand_over(seccomp, &running.child, number, &state)?;
+                let Running { child, channel, .. } = &*running;
+                crate::seccomp::hand_over(seccomp, child, channel, number, &state)?;
             }
             Message::Warning(text) => notice::warn(&text),
             Message::Failed(report) => return Err(Error::Init(report)),

@@ -4,13 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
-use rustix::fs::{Mode, OFlags};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::WaitOptions;
 
 use crate::birth::{self, Child};
@@ -23,6 +21,7 @@ use crate::namespaces::{self, Namespaces};
 use crate::process_stat::ProcessStat;
 use crate::seccomp::Filter;
 use crate::spec::Bundle;
+use crate::starting::Waiting;
 use crate::state::{Kept, Record, StateDir, Status};
 use crate::sync::{self, Channel, Message};
 use crate::{
@@ -189,7 +188,7 @@ fn give_birth(
         doors: record.cgroup.doors()?,
         filter: Filter::prepare(spec::linux(&bundle.spec)?.seccomp().as_ref(), dir.root())?,
         state: record.state(Status::Creating),
-        start_listener: if starts_at_once { None } else { Some(listen(dir)?) },
+        waiting: if starts_at_once { None } else { Some(Waiting::prepare(dir)?) },
         no_pivot: options.no_pivot,
         no_new_keyring: options.no_new_keyring,
         preserve_fds: options.preserve_fds,
@@ -220,26 +219,6 @@ fn give_birth(
     Ok((child, ours))
 }
 
-/// The socket that `start` will connect to. Its name is bound through the directory's descriptor: a
-/// socket's path may have only 107 bytes.
-fn listen(dir: &StateDir) -> Result<OwnedFd> {
-    let doing = || format!("make {}", dir.start_socket().display());
-    let place =
-        rustix::fs::open(&dir.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).doing(doing)?;
-    let name = format!("/proc/self/fd/{}/start.sock", place.as_raw_fd());
-    let address = SocketAddrUnix::new(name).doing(doing)?;
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .doing(doing)?;
-    rustix::net::bind(&socket, &address).doing(doing)?;
-    rustix::net::listen(&socket, 1).doing(doing)?;
-    Ok(socket)
-}
-
 /// Answers the first process until it is ready, then records the container.
 fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
     let Making { bundle, namespaces, options, .. } = *making;
@@ -261,7 +240,8 @@ fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
             Message::SeccompListener(number) => {
                 let state = launched.record.state(Status::Creating);
                 let seccomp = spec::linux(spec)?.seccomp().as_ref();
-                crate::seccomp::hand_over(seccomp, &launched.child, number, &state)?;
+                let Launched { child, channel, .. } = &*launched;
+                crate::seccomp::hand_over(seccomp, child, channel, number, &state)?;
             }
             Message::NeedSource(index) => {
                 let Launched { child, channel, .. } = &*launched;

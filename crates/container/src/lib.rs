@@ -24,14 +24,14 @@
 //!      │◀───────────────────────────  Ready │
 //!  writes state.json, the pid file          │
 //!      │ Proceed ──────────────────────────▶│
-//!      │                                    │ create: waits for a connection to start.sock ◀── start
+//!      │                                    │ create: waits for a word at start.sock ◀──────── start
 //!      │                                    │ startContainer hooks, seccomp, execve
 //!      │◀──────────────────────────── (End) │ the socket closes on exec: run knows that it runs
 //! ```
 //!
 //! Instead of anything, the first process may say `Failed` with its reason and end. Either side sees
 //! the other's death as the end of the conversation; the first process dies of it, the runtime takes
-//! everything back. After `Ready` a filter with notifications is handed over by `SeccompListener`.
+//! everything back. Before `Ready` a filter with notifications is handed over by `SeccompListener`.
 //!
 //! # Limits
 //!
@@ -77,6 +77,7 @@ mod seccomp;
 mod shield;
 mod signals;
 mod spec;
+mod starting;
 mod state;
 mod sync;
 mod syscalls;

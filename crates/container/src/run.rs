@@ -1,11 +1,6 @@
 //! `create`, `start` and `run`.
 
-use std::io::{ErrorKind, Read};
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-
-use rustix::fs::{Mode, OFlags};
 
 use crate::delete::destroy;
 use crate::error::{Doing, Error, Result};
@@ -16,7 +11,7 @@ use crate::launch::{CreateOptions, Launched, launch};
 use crate::signals::SignalQueue;
 use crate::state::{Record, StateDir, Status};
 use crate::sync::Message;
-use crate::syscalls;
+use crate::{starting, syscalls};
 
 /// How `run` stays with the container; runc's flags of the same names.
 #[derive(Clone, Debug, Default)]
@@ -49,16 +44,7 @@ pub fn start(root: &Path, id: &ContainerId) -> Result<()> {
     if status != Status::Created {
         return Err(Error::WrongState { verb: "start", status: status.as_str() });
     }
-    let place = rustix::fs::open(&dir.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
-        .doing(|| format!("open {}", dir.path.display()))?;
-    let socket = format!("/proc/self/fd/{}/start.sock", place.as_raw_fd());
-    let mut stream = UnixStream::connect(socket).doing(|| format!("start container {id}"))?;
-    std::fs::remove_file(dir.start_socket())
-        .or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
-        .doing(|| format!("remove {}", dir.start_socket().display()))?;
-    // The other end closes on exec: silence means success.
-    let mut report = String::new();
-    stream.read_to_string(&mut report).doing(|| format!("start container {id}"))?;
+    let report = starting::tell(&dir)?;
     if !report.is_empty() {
         return Err(Error::Init(report));
     }
@@ -119,11 +105,6 @@ fn begin(launched: &Launched, signals: &SignalQueue) -> Result<()> {
             Message::End => break,
             Message::Warning(text) => crate::notice::warn(&text),
             Message::Failed(report) => return Err(Error::Init(report)),
-            Message::SeccompListener(number) => {
-                let state = launched.record.state(Status::Created);
-                let seccomp = launched.record.config.seccomp.as_ref();
-                crate::seccomp::hand_over(seccomp, &launched.child, number, &state)?;
-            }
             _ => {}
         }
     }

@@ -4,7 +4,8 @@
 //! <root>/                  0711; a tmpfs, so that nothing survives a boot
 //!   <id>/                  0700; its making reserves the id, its removal ends the container
 //!     state.json           written once and renamed into place, when the container is created
-//!     start.sock           there from create until start: who connects to it starts the program
+//!     start.sock           there from create until start: a word to it starts the program
+//!     exec.fifo            beside it, for what starting fails of
 //! ```
 //!
 //! A directory without `state.json` belongs to a creation that is under way or was killed; `delete
@@ -226,7 +227,7 @@ impl StateDir {
         }
     }
 
-    /// The socket that `start` connects to.
+    /// The socket that `start` speaks to.
     pub(crate) fn start_socket(&self) -> PathBuf {
         self.path.join("start.sock")
     }

@@ -138,7 +138,8 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for StructVisitor<'_, V> {
 }
 
 /// Values that oci-spec spells otherwise than runtime-spec: type, value, and what oci-spec takes.
-const SPELLINGS: [(&str, &str, &str); 2] = [
+const SPELLINGS: [(&str, &str, &str); 3] = [
+    ("LinuxSchedulerFlag", "SCHED_FLAG_RESET_ON_FORK", "SCHED_RESET_ON_FORK"),
     ("LinuxSchedulerFlag", "SCHED_FLAG_DL_OVERRUN", "SCHED_FLAG_D_L_OVERRUN"),
     ("LinuxDeviceType", "", "a"),
 ];

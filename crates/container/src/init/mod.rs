@@ -11,10 +11,10 @@ pub(crate) mod settings;
 mod streams;
 
 use std::convert::Infallible;
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::{Box as ConsoleSize, Linux, LinuxNamespaceType, Process, Spec};
-use rustix::net::SocketFlags;
 use rustix::process::DumpableBehavior;
 use rustix::termios::Winsize;
 use rustix::thread::{Gid, Uid, UnshareFlags};
@@ -28,6 +28,7 @@ use crate::namespaces::{self, Joined, Namespaces};
 use crate::rootfs::{self, Rootfs};
 use crate::seccomp::Filter;
 use crate::spec::Bundle;
+use crate::starting::Waiting;
 use crate::state::{State, Status};
 use crate::sync::{Channel, Message};
 use crate::{spec, syscalls};
@@ -43,8 +44,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) filter: Option<Filter>,
     /// The container's state, for hooks; the process number is filled in here.
     pub(crate) state: State,
-    /// Where `start` will connect; None for `run`, which starts at once.
-    pub(crate) start_listener: Option<OwnedFd>,
+    /// How `start` will be heard; None for `run`, which starts at once.
+    pub(crate) waiting: Option<Waiting>,
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
     pub(crate) preserve_fds: u32,
@@ -99,6 +100,7 @@ fn ask_for_source(channel: &Channel, index: usize) -> Result<OwnedFd> {
 fn isolate(plan: &Plan<'_>, spec: &Spec, process: &Process) -> Result<()> {
     let linux = spec::linux(spec)?;
     set_oom_score(process)?;
+    let offsets = if plan.namespaces.time { Some(settings::open_time_offsets()?) } else { None };
     // From here on nobody in the container may look into this process through /proc.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .doing(|| "become unreadable for others".into())?;
@@ -111,7 +113,7 @@ fn isolate(plan: &Plan<'_>, spec: &Spec, process: &Process) -> Result<()> {
     } else {
         settings::set_limits(None, process)?;
     }
-    make_late_namespaces(plan.namespaces, spec)?;
+    make_late_namespaces(plan.namespaces, spec, offsets)?;
     rustix::process::setsid().doing(|| "begin a session".into())?;
     if !plan.no_new_keyring {
         settings::join_keyring()?;
@@ -149,14 +151,14 @@ fn join_namespaces(namespaces: &Namespaces) -> Result<()> {
     others.into_iter().try_for_each(Joined::enter)
 }
 
-fn make_late_namespaces(namespaces: &Namespaces, spec: &Spec) -> Result<()> {
+fn make_late_namespaces(namespaces: &Namespaces, spec: &Spec, offsets: Option<File>) -> Result<()> {
     if namespaces.late != 0 {
         unshare(UnshareFlags::from_bits_retain(namespaces.late as u32))
             .doing(|| "make the late namespaces".into())?;
     }
-    if namespaces.time {
+    if let Some(offsets) = offsets {
         unshare(UnshareFlags::NEWTIME).doing(|| "make a time namespace".into())?;
-        settings::set_time_offsets(spec::linux(spec)?)?;
+        settings::set_time_offsets(spec::linux(spec)?, &offsets)?;
         let path = "/proc/self/ns/time_for_children";
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
         rustix::fs::open(path, flags, rustix::fs::Mode::empty())
@@ -218,6 +220,7 @@ fn finish(
     settings::set_scheduling(process, is_pinned(linux))?;
     labels.take()?;
     let filter = plan.filter.as_ref();
+    let kept = plan.waiting.as_ref().map(Waiting::descriptors);
     let program = program::prepare(
         process,
         namespaces::has_user(spec),
@@ -225,17 +228,17 @@ fn finish(
         plan.preserve_fds,
         plan.listen_fds,
         channel,
-        plan.start_listener.as_ref().map(AsFd::as_fd),
+        kept.as_ref().map_or(&[], |kept| &kept[..]),
     )?;
     channel.send(&Message::Ready)?;
     channel.expect_proceed()?;
-    let Some(listener) = plan.start_listener.take() else {
-        return start(plan, process, &program, channel);
-    };
-    let starter = wait_for_start(&listener)?;
-    drop(listener);
+    if let Some(waiting) = &plan.waiting {
+        waiting.wait()?;
+    }
     let Err(error) = start(plan, process, &program, channel);
-    let _ = rustix::io::write(&starter, error.to_string().as_bytes());
+    if let Some(waiting) = &plan.waiting {
+        waiting.report(&error.to_string());
+    }
     Err(error)
 }
 
@@ -243,15 +246,6 @@ fn finish(
 fn is_pinned(linux: &Linux) -> bool {
     let cpu = linux.resources().as_ref().and_then(|resources| resources.cpu().as_ref());
     cpu.is_some_and(|cpu| cpu.cpus().as_ref().is_some_and(|cpus| !cpus.is_empty()))
-}
-
-fn wait_for_start(listener: &OwnedFd) -> Result<OwnedFd> {
-    loop {
-        match rustix::net::accept_with(listener, SocketFlags::CLOEXEC) {
-            Err(rustix::io::Errno::INTR) => {}
-            accepted => return accepted.doing(|| "wait for the start".into()),
-        }
-    }
 }
 
 fn start(

@@ -32,9 +32,9 @@ pub(crate) fn prepare(
     preserve_fds: u32,
     listen_fds: u32,
     channel: &Channel,
-    listener: Option<BorrowedFd<'_>>,
+    kept: &[BorrowedFd<'_>],
 ) -> Result<Program> {
-    close_others(3 + preserve_fds + listen_fds, channel, listener)?;
+    close_others(3 + preserve_fds + listen_fds, channel, kept)?;
     crate::signals::restore_pipe_signal();
     let umask = process.user().umask().unwrap_or(0o022);
     rustix::process::umask(Mode::from_raw_mode(umask & 0o777));
@@ -53,30 +53,42 @@ pub(crate) fn prepare(
         enter_directory(process.cwd(), false)?;
     }
     check_directory()?;
-    Program::find(process, listen_fds)
+    let program = Program::find(process, listen_fds)?;
+    if process.no_new_privileges() == Some(true) && filter.is_some_and(Filter::notifies) {
+        // Its descriptor is taken by the runtime, which goes once the container is created.
+        load_filter(filter, channel)?;
+    }
+    Ok(program)
 }
 
-/// Before any path is looked up in the container all descriptors are closed but the sockets by which
-/// we are spoken to. Closing on exec would be too late: the kernel looks the program up before, and
+/// Before any path is looked up in the container all descriptors are closed but those by which we are
+/// spoken to. Closing on exec would be too late: the kernel looks the program up before, and
 /// `/proc/self/fd/N/../..` of a directory of the host's leads to the host's programs
 /// (CVE-2024-21626).
-fn close_others(first: u32, channel: &Channel, listener: Option<BorrowedFd<'_>>) -> Result<()> {
-    let sockets = [Some(channel.as_fd()), listener];
-    let mut keep: Vec<u32> =
-        sockets.iter().flatten().map(|socket| socket.as_raw_fd().cast_unsigned()).collect();
-    // SAFETY: what this process still owns besides are the two sockets; it ends in execve or _exit.
+fn close_others(first: u32, channel: &Channel, kept: &[BorrowedFd<'_>]) -> Result<()> {
+    let all = kept.iter().copied().chain([channel.as_fd()]);
+    let mut keep: Vec<u32> = all.map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
+    // SAFETY: what this process still owns besides is kept; it ends in execve or _exit.
     unsafe { syscalls::close_from(first, &mut keep) }.doing(|| "close other descriptors".into())
 }
 
 /// With no-new-privileges the filter comes last, so that it need allow nothing of the runtime's.
 pub(crate) fn confine(process: &Process, filter: Option<&Filter>, channel: &Channel) -> Result<()> {
-    if process.no_new_privileges() == Some(true) { load_filter(filter, channel) } else { Ok(()) }
+    let notifies = filter.is_some_and(Filter::notifies);
+    if process.no_new_privileges() == Some(true) && !notifies {
+        load_filter(filter, channel)?;
+    }
+    Ok(())
 }
 
 fn load_filter(filter: Option<&Filter>, channel: &Channel) -> Result<()> {
     let Some(filter) = filter else { return Ok(()) };
     match filter.load()? {
-        Some(listener) => channel.send(&Message::SeccompListener(listener)),
+        Some(listener) => {
+            channel.send(&Message::SeccompListener(listener))?;
+            // It closes on exec, so not before the runtime has it.
+            channel.expect_proceed()
+        }
         None => Ok(()),
     }
 }

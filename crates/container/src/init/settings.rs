@@ -1,6 +1,7 @@
 //! Small settings of a process: limits, scheduling, sysctls, names, keyring.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Seek, Write};
 
 use oci_spec::runtime::{
     IOPriorityClass, Linux, LinuxPersonality, LinuxPersonalityDomain, LinuxSchedulerFlag,
@@ -99,12 +100,22 @@ pub(crate) fn bring_loopback_up() -> Result<()> {
     syscalls::loopback_up(socket.as_fd()).doing(|| "bring the loopback interface up".into())
 }
 
+/// The caller's time namespace offsets, while its entry in `/proc` belongs to its user still: that of an
+/// unreadable process belongs to the host's root, whom a user namespace does not have.
+pub(crate) fn open_time_offsets() -> Result<File> {
+    File::options()
+        .write(true)
+        .open("/proc/self/timens_offsets")
+        .doing(|| "open /proc/self/timens_offsets".into())
+}
+
 /// Offsets of a time namespace, before anyone is in it (time_namespaces(7)).
-pub(crate) fn set_time_offsets(linux: &Linux) -> Result<()> {
+pub(crate) fn set_time_offsets(linux: &Linux, mut file: &File) -> Result<()> {
     for (clock, offset) in linux.time_offsets().iter().flatten() {
         let offset: &LinuxTimeOffset = offset;
         let (seconds, nanoseconds) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
-        fs::write("/proc/self/timens_offsets", format!("{clock} {seconds} {nanoseconds}"))
+        file.write_all(format!("{clock} {seconds} {nanoseconds}").as_bytes())
+            .and_then(|()| file.rewind())
             .doing(|| format!("set the offset of the clock {clock:?}"))?;
     }
     Ok(())

@@ -15,11 +15,9 @@ use crate::error::{Doing, Error, Result};
 pub(super) fn compile(seccomp: &LinuxSeccomp) -> Result<Vec<u8>> {
     let default = action(seccomp.default_action(), seccomp.default_errno_ret())?;
     let mut context = ScmpFilterContext::new(default).map_err(refused)?;
-    for arch in seccomp.architectures().iter().flatten() {
-        let name = serde_json::to_value(arch).unwrap_or_default();
-        let name = name.as_str().unwrap_or_default();
-        let arch: ScmpArch = name.parse().map_err(refused)?;
-        context.add_arch(arch).map_err(refused)?;
+    let architectures = architectures(seccomp)?;
+    for arch in &architectures {
+        context.add_arch(*arch).map_err(refused)?;
     }
     if seccomp.syscalls().iter().flatten().map(|syscall| syscall.names().len()).sum::<usize>() > 32
     {
@@ -33,7 +31,23 @@ pub(super) fn compile(seccomp: &LinuxSeccomp) -> Result<Vec<u8>> {
             add(&mut context, syscall, action)?;
         }
     }
-    export(&context)
+    let mut program = super::unknown::instructions(seccomp, &architectures);
+    program.extend(export(&context)?);
+    Ok(program)
+}
+
+/// The profile's, and the machine's own, which profiles need not name.
+fn architectures(seccomp: &LinuxSeccomp) -> Result<Vec<ScmpArch>> {
+    let mut architectures = vec![ScmpArch::native()];
+    for arch in seccomp.architectures().iter().flatten() {
+        let name = serde_json::to_value(arch).unwrap_or_default();
+        let arch: ScmpArch = name.as_str().unwrap_or_default().parse().map_err(refused)?;
+        let arch = if arch == ScmpArch::Native { ScmpArch::native() } else { arch };
+        if !architectures.contains(&arch) {
+            architectures.push(arch);
+        }
+    }
+    Ok(architectures)
 }
 
 fn add(context: &mut ScmpFilterContext, syscall: &LinuxSyscall, action: ScmpAction) -> Result<()> {

@@ -9,6 +9,7 @@
 //! containers' states beside it.
 
 mod compile;
+mod unknown;
 
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
@@ -21,12 +22,13 @@ use sha2::{Digest, Sha256};
 use crate::birth::Child;
 use crate::error::{Doing, Error, Result};
 use crate::state::State;
+use crate::sync::{Channel, Message};
 use crate::{console, syscalls};
 
 /// How many filters are kept; engines use one or two profiles.
 const MAX_KEPT: usize = 64;
 /// Counts up when [`compile`] changes what it makes of a profile.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// A filter that only needs to be loaded.
 pub(crate) struct Filter {
@@ -53,6 +55,11 @@ impl Filter {
         let flags = compile::flags(seccomp);
         crate::notice::debug(|| format!("seccomp filter flags: {flags}"));
         Ok(Some(Self { instructions, flags, notifies: notifies(seccomp) }))
+    }
+
+    /// Whether it asks a supervisor.
+    pub(crate) fn notifies(&self) -> bool {
+        self.notifies
     }
 
     /// Loads it into the calling process. Returns the notification descriptor of a filter that asks a
@@ -82,6 +89,13 @@ fn check(seccomp: &LinuxSeccomp) -> Result<()> {
     if blocks("write") {
         let reason = "SCMP_ACT_NOTIFY cannot be used for the write syscall";
         return Err(Error::spec("linux.seccomp.syscalls", reason));
+    }
+    for (index, syscall) in seccomp.syscalls().iter().flatten().enumerate() {
+        if let Some(arg) = syscall.args().iter().flatten().find(|arg| arg.index() > 5) {
+            let field = format!("linux.seccomp.syscalls[{index}].args");
+            let reason = format!("index {}: a system call has six arguments", arg.index());
+            return Err(Error::spec(field, reason));
+        }
     }
     let path = seccomp.listener_path().as_ref().filter(|path| !path.as_os_str().is_empty());
     if notifies(seccomp) && path.is_none() {
@@ -116,12 +130,13 @@ fn keep(kept: &Path, instructions: &[u8]) -> std::io::Result<()> {
     fs::rename(&temporary, kept)
 }
 
-/// Takes the notification descriptor `number` out of the container's process and sends it to the
-/// profile's listener, with the container's process state (runtime-spec, config-linux.md "The
+/// Takes the notification descriptor `number` out of the container's process, lets that go on, and
+/// sends the descriptor to the profile's listener, with the container's process state (runtime-spec, config-linux.md "The
 /// Container Process State").
 pub(crate) fn hand_over(
     seccomp: Option<&LinuxSeccomp>,
     process: &Child,
+    channel: &Channel,
     number: i32,
     state: &State,
 ) -> Result<()> {
@@ -130,6 +145,8 @@ pub(crate) fn hand_over(
         .ok_or_else(|| Error::spec("linux.seccomp.listenerPath", "missing for SCMP_ACT_NOTIFY"))?;
     let listener = rustix::process::pidfd_getfd(&process.pidfd, number, PidfdGetfdFlags::empty())
         .doing(|| "take the seccomp listener".into())?;
+    // Before the listener has it, for what the process does now may be what the listener answers.
+    channel.send(&Message::Proceed)?;
     let metadata = seccomp.and_then(|seccomp| seccomp.listener_metadata().clone());
     let message = serde_json::json!({
         "ociVersion": state.oci_version,
@@ -176,5 +193,14 @@ mod tests {
         let mask = 2_114_060_288_u32.to_ne_bytes();
         let mut ands = filter.instructions.chunks(8).filter(|instruction| instruction[0] == 0x54);
         assert!(ands.any(|and| and[4..] == mask), "an AND instruction with the mask");
+    }
+
+    #[test]
+    fn arguments_beyond_the_sixth_are_refused() {
+        let mut text = serde_json::to_value(profile(0)).unwrap();
+        text["syscalls"][0]["args"][0]["index"] = 6.into();
+        let seccomp = serde_json::from_value(text).unwrap();
+        let error = check(&seccomp).unwrap_err().to_string();
+        assert!(error.starts_with("linux.seccomp.syscalls[0].args: index 6"), "{error}");
     }
 }
