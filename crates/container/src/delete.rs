@@ -74,8 +74,11 @@ pub(crate) fn stop(record: &Record) -> Result<()> {
 /// Takes away all that a stopped container held: stray processes, cgroups, state; then the poststop
 /// hooks, whose failure does not bring anything back.
 pub(crate) fn destroy(dir: &StateDir, record: &Record) -> Result<()> {
-    empty(&record.cgroup)?;
-    record.cgroup.remove()?;
+    // Nearly every container is empty by now, which the kernel tells by letting its cgroups go.
+    if !record.cgroup.remove_if_empty() {
+        empty(&record.cgroup)?;
+        record.cgroup.remove()?;
+    }
     record.rdt.remove();
     dir.remove()?;
     let state = record.state(Status::Stopped);

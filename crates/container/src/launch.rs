@@ -207,6 +207,8 @@ fn give_birth(
         })
     }?;
     undo.child = Some(child.pid);
+    // The doors are the first process's; this one ends before closing them one by one pays.
+    std::mem::forget(plan);
     net_devices::hand_over(spec::linux(&bundle.spec)?, child.pid)?;
     let ours = ours.take().ok_or(Error::NotRunning)?;
     if namespaces::has_user(&bundle.spec) {

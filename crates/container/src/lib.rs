@@ -60,6 +60,7 @@ mod id_map;
 mod identity;
 mod init;
 mod intel_rdt;
+mod kernel_file;
 mod launch;
 mod memory_policy;
 mod mount_source;

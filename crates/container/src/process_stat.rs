@@ -1,6 +1,6 @@
 //! Whether a process still is the one that it was: its number and its start time together name it.
 
-use std::fs;
+use crate::kernel_file;
 
 /// What `/proc/<pid>/stat` says (proc_pid_stat(5)).
 #[derive(Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(crate) struct ProcessStat {
 impl ProcessStat {
     /// None when there is no such process.
     pub(crate) fn of(pid: i32) -> Option<Self> {
-        parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+        parse(kernel_file::read(format!("/proc/{pid}/stat")).ok()?.as_bytes())
     }
 
     /// Dead, though perhaps not yet waited for.

@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Doing, Error, Result};
 use crate::id::ContainerId;
+use crate::kernel_file;
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// Where a hybrid host mounts cgroup v2, below [`ROOT`].
@@ -54,7 +55,7 @@ impl Cgroup {
         let path = path.filter(|path| !path.as_os_str().is_empty());
         let wanted = path.unwrap_or(Path::new(id.as_str()));
         let own =
-            fs::read_to_string("/proc/self/cgroup").doing(|| "read /proc/self/cgroup".into())?;
+            kernel_file::read("/proc/self/cgroup").doing(|| "read /proc/self/cgroup".into())?;
         let unified = is_v2(Path::new(ROOT)).doing(|| format!("look at {ROOT}"))?;
         let groups =
             own.lines().filter_map(|line| hierarchy(line, unified)).map(|(hierarchy, current)| {
@@ -213,6 +214,14 @@ impl Cgroup {
         if self.unified { v2::freeze(&group.path, frozen) } else { v1::freeze(&group.path, frozen) }
     }
 
+    /// Removes the directories if nothing is in them; says whether that is done.
+    pub(crate) fn remove_if_empty(&self) -> bool {
+        self.groups.iter().all(|group| match fs::remove_dir(&group.path) {
+            Err(error) => error.kind() == ErrorKind::NotFound,
+            Ok(()) => true,
+        })
+    }
+
     /// Removes the directories with what is below them. Processes inside must be dead; the kernel
     /// may need a moment to notice.
     pub(crate) fn remove(&self) -> Result<()> {
@@ -298,7 +307,7 @@ fn door(path: &Path) -> Result<OwnedFd> {
 }
 
 fn collect(path: &Path, found: &mut Vec<i32>) -> io::Result<()> {
-    let listed = fs::read_to_string(path.join("cgroup.procs"))?;
+    let listed = kernel_file::read(path.join("cgroup.procs"))?;
     found.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()));
     for entry in fs::read_dir(path)? {
         let entry = entry?;

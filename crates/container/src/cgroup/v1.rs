@@ -9,6 +9,7 @@ use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 
 use super::{Cgroup, device, write};
 use crate::error::{Doing, Error, Result};
+use crate::kernel_file;
 
 /// Sets what `resources` names. `fresh`: the directory is new, so its devices and cpuset are set up
 /// too.
@@ -81,7 +82,7 @@ fn inherit_cpuset(path: &Path, root: &Path) -> Result<()> {
     let parent = path.parent().unwrap_or(root);
     for file in ["cpuset.cpus", "cpuset.mems"] {
         let read =
-            |path: &Path| fs::read_to_string(path).doing(|| format!("read {}", path.display()));
+            |path: &Path| kernel_file::read(path).doing(|| format!("read {}", path.display()));
         if !read(&path.join(file))?.trim().is_empty() {
             continue;
         }

@@ -78,7 +78,8 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
 }
 
 fn read_document<T: DeserializeOwned>(path: &Path, wait: OFlags) -> Result<Document<T>> {
-    let mut bytes = Vec::new();
+    // Configurations that engines write have some ten kilobytes.
+    let mut bytes = Vec::with_capacity(16 << 10);
     rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC | wait, Mode::empty())
         .map_err(std::io::Error::from)
         .map(File::from)
