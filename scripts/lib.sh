@@ -50,5 +50,32 @@ need_rust() {
 # What the build itself needs from Debian. (.cargo/config.toml knows where the static archives lie.)
 need_build_packages() { need_packages build-essential libseccomp-dev libssl-dev pkg-config; }
 
+# A criu that can work on this kernel, in TARE_CRIU: Debian's own, or where that is too old for the
+# kernel that of the newest stable Debian, unpacked into a cache with the libraries that it needs.
+need_criu() {
+    local cache root libraries
+    need_packages criu
+    export TARE_CRIU=criu
+    as_root criu check >/dev/null 2>&1 && return 0
+    need_packages mmdebstrap
+    cache=${XDG_CACHE_HOME:-$HOME/.cache}/tare/criu
+    root=$cache/root libraries=$root/usr/lib/$(uname -m)-linux-gnu
+    if [ ! -x "$cache/criu" ]; then
+        say "unpacking a newer criu"
+        mkdir -p "$cache"
+        as_root rm -rf "$root"
+        as_root mmdebstrap --quiet --variant=extract --include=criu stable "$root" \
+            http://deb.debian.org/debian >/dev/null || return 0
+        # Its own loader and libraries: this Debian's are older.
+        cat >"$cache/criu" <<EOF
+#!/bin/sh
+exec $(echo "$libraries"/ld-linux-*.so.*) --library-path $libraries $root/usr/sbin/criu "\$@"
+EOF
+        chmod +x "$cache/criu"
+    fi
+    # Where this one cannot work either the tests say so, and check that the runtime does.
+    if as_root "$cache/criu" check >/dev/null 2>&1; then TARE_CRIU=$cache/criu; fi
+}
+
 # Where cargo leaves the programs of a profile: release or debug.
 programs() { printf '%s/%s/%s' "${CARGO_TARGET_DIR:-$top/target}" "$(rustc --print host-tuple)" "$1"; }
