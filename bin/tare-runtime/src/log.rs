@@ -24,7 +24,7 @@ impl Log {
 
     /// A failure with its causes, in one line.
     pub(crate) fn error(&self, error: &anyhow::Error) {
-        let message = format!("{error:#}");
+        let message = bearable(format!("{error:#}"));
         let unwritten = self.append("error", &message);
         eprintln!("tare-runtime: error: {}", message.replace('\n', " "));
         if let Err(error) = unwritten {
@@ -60,6 +60,17 @@ impl Log {
         let line = line(self.format, level, message);
         OpenOptions::new().create(true).append(true).open(file)?.write_all(line.as_bytes())
     }
+}
+
+/// What is repeated of a configuration may be megabytes long: the middle is left out.
+fn bearable(message: String) -> String {
+    let (begin, end) = (2000, 500);
+    if message.len() <= begin + end {
+        return message;
+    }
+    let head = &message[..message.floor_char_boundary(begin)];
+    let tail = &message[message.ceil_char_boundary(message.len() - end)..];
+    format!("{head} … {tail}")
 }
 
 /// A line as logrus writes it.

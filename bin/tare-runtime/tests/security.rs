@@ -7,8 +7,12 @@ mod support;
 
 #[path = "security/descriptors.rs"]
 mod descriptors;
+#[path = "security/documents.rs"]
+mod documents;
 #[path = "security/image.rs"]
 mod image;
+#[path = "security/paths.rs"]
+mod paths;
 #[path = "security/program_file.rs"]
 mod program_file;
 #[path = "security/race.rs"]

@@ -169,6 +169,11 @@ impl Bundle {
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("read mountinfo");
         let inside = self.directory.path().to_str().expect("UTF-8");
         found.extend(mounts.lines().filter(|line| line.contains(inside)).map(PathBuf::from));
+        for process in fs::read_dir("/proc").expect("list processes").flatten() {
+            let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let of_it = String::from_utf8_lossy(&words).contains(inside);
+            found.extend(of_it.then(|| process.path().join("cmdline")));
+        }
         found
     }
 }

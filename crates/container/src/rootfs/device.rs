@@ -205,9 +205,11 @@ fn links(dev: BorrowedFd<'_>) -> Result<()> {
 /// the other side as its `/dev/console`.
 pub(crate) fn set_up_console(root: &Root) -> Result<(OwnedFd, OwnedFd)> {
     let (master, terminal) = open_terminal(root)?;
-    // No path is looked up between the terminal and its mount, so no link can redirect it
-    // (CVE-2025-52565).
-    let console = root.file(Path::new("/dev/console"))?;
+    // No path is looked up between the terminal and its mount, and no link leads to another place for
+    // it: neither is redirected (CVE-2025-52565).
+    let link =
+        || Error::spec("process.terminal", "the container's /dev/console is a symbolic link");
+    let console = root.file_itself(Path::new("/dev/console"))?.ok_or_else(link)?;
     if kind_of(console.as_fd())? == FileType::Directory {
         return Err(Errno::ISDIR).doing(|| "mount /dev/console".into());
     }

@@ -58,6 +58,19 @@ impl Root {
         self.ensure(path, FileType::RegularFile)
     }
 
+    /// The same, but None when a symbolic link is at `path`.
+    pub(crate) fn file_itself(&self, path: &Path) -> Result<Option<OwnedFd>> {
+        let found = match self.open(path, OFlags::NOFOLLOW) {
+            Err(Errno::NOENT) => {
+                self.file(path)?;
+                self.open(path, OFlags::NOFOLLOW)
+            }
+            found => found,
+        };
+        let found = found.doing(|| format!("look up {} in the container", path.display()))?;
+        Ok((kind_of(found.as_fd())? != FileType::Symlink).then_some(found))
+    }
+
     fn ensure(&self, path: &Path, kind: FileType) -> Result<OwnedFd> {
         if let Some(found) = self.find(path)? {
             return Ok(found);

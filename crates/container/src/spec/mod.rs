@@ -119,6 +119,9 @@ fn check(spec: &Spec) -> Result<()> {
         if let Some(source) = mount.source() {
             check_text(&format!("mounts[{index}].source"), source)?;
         }
+        for text in mount.typ().iter().chain(mount.options().iter().flatten()) {
+            check_text(&format!("mounts[{index}].options"), text)?;
+        }
     }
     check_hooks(spec)
 }
@@ -150,6 +153,7 @@ fn check_host_names(spec: &Spec) -> Result<()> {
         if !uts {
             return Err(Error::spec(field, "cannot be set without a uts namespace"));
         }
+        check_text(field, name)?;
         if name.len() > 64 {
             return Err(Error::spec(field, "longer than 64 bytes"));
         }
@@ -168,6 +172,10 @@ fn check_hooks(spec: &Spec) -> Result<()> {
         hooks.poststop(),
     ];
     for hook in points.into_iter().flatten().flatten() {
+        check_text("hooks", hook.path())?;
+        for text in hook.args().iter().chain(hook.env()).flatten() {
+            check_text("hooks", text)?;
+        }
         if !hook.path().is_absolute() {
             let reason = format!("{:?} is not an absolute path", hook.path());
             return Err(Error::spec("hooks", reason));
