@@ -9,6 +9,8 @@ mod support;
 mod descriptors;
 #[path = "security/documents.rs"]
 mod documents;
+#[path = "security/exchange.rs"]
+mod exchange;
 #[path = "security/image.rs"]
 mod image;
 #[path = "security/paths.rs"]

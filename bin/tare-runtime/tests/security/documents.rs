@@ -26,11 +26,11 @@ fn put(config: &mut Value, pointer: &str, value: Value) {
 }
 
 fn is_refused(bundle: &Bundle, document: &[u8], what: &str) {
-    fs::write(bundle.directory.path().join("config.json"), document).unwrap();
+    fs::write(bundle.directory.path().join("config.json"), document).expect("write it");
     let mut run = bundle.runtime();
     run.args(["run", "-b"]).arg(bundle.directory.path()).arg(&bundle.id).stdin(Stdio::null());
     let begin = Instant::now();
-    let output = run.output().unwrap();
+    let output = run.output().expect("start the runtime");
     assert_eq!(output.status.code(), Some(1), "{what}: {output:?}");
     assert!(begin.elapsed() < Duration::from_secs(3), "{what}: too slow");
     let line = error(&output);
@@ -44,7 +44,7 @@ fn are_refused(cases: &[(&str, Value)]) {
     for (pointer, value) in cases {
         let mut config = bundle.config.clone();
         put(&mut config, pointer, value.clone());
-        let document = serde_json::to_vec(&config).unwrap();
+        let document = serde_json::to_vec(&config).expect("JSON");
         is_refused(&bundle, &document, &format!("{pointer} = {:.60}", value.to_string()));
     }
 }

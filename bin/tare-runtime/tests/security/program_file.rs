@@ -56,3 +56,44 @@ fn the_runtime_is_never_writable() {
     assert!(!bundle.rootfs().join("tmp/caught").exists(), "opened for writing");
     assert!(before == fs::read(program).unwrap(), "the program has changed");
 }
+
+/// The same where the container's own program is the runtime, by name or as a script's interpreter: what
+/// runs then is the copy. Where it is the file itself, appending to it by the descriptor succeeds as
+/// soon as nobody executes it. A process of the same pod tries, for it outlives the program.
+#[test]
+fn a_program_that_is_the_runtime() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let program = env!("CARGO_BIN_EXE_tare-runtime");
+    let before = fs::read(program).unwrap();
+    let mut pod = python(OVERWRITE);
+    pod.config["root"]["readonly"] = false.into();
+    fs::create_dir(pod.rootfs().join("tmp")).unwrap();
+    let mut pod = capable(pod, &["CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE"]);
+    pod.config["root"]["readonly"] = false.into();
+    pod.create();
+    pod.succeed(&["start", "@"]);
+    until(|| pod.rootfs().join("tmp/ready").exists(), "the attacker waits");
+    let state: serde_json::Value = serde_json::from_str(&pod.succeed(&["state", "@"])).unwrap();
+    for args in [["/proc/self/exe", "features"], ["/link", "features"], ["/script", "x"]] {
+        let mut bundle = super::Bundle::new(&args);
+        symlink("/proc/self/exe", bundle.rootfs().join("link")).unwrap();
+        let script = bundle.rootfs().join("script");
+        fs::write(&script, "#!/proc/self/exe features\n").unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let spaces = bundle.config["linux"]["namespaces"].as_array_mut().unwrap();
+        let pid = spaces.iter_mut().find(|space| space["type"] == "pid").unwrap();
+        pid["path"] = format!("/proc/{}/ns/pid", state["pid"]).into();
+        for _ in 0..5 {
+            let _ = bundle.run();
+            // exec has the same two ways.
+            pod.fail_with_any_code(&["exec", "@", "/proc/self/exe"]);
+        }
+        assert_eq!(bundle.leftovers(), super::support::NOTHING);
+    }
+    fs::write(pod.rootfs().join("tmp/stop"), "").unwrap();
+    until(|| pod.rootfs().join("tmp/held").exists(), "the attacker ends");
+    assert_ne!(fs::read_to_string(pod.rootfs().join("tmp/held")).unwrap(), "0", "it held none");
+    assert!(!pod.rootfs().join("tmp/caught").exists(), "opened for writing");
+    assert!(before == fs::read(program).unwrap(), "the program has changed");
+}
