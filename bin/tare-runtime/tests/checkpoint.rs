@@ -178,6 +178,21 @@ fn restore_in_the_foreground_gives_the_exit_code() {
 }
 
 #[test]
+fn a_run_in_the_foreground_ends_with_its_checkpoint() {
+    let Some(it) = Written::run(COUNTING, |_| {}) else { return };
+    it.bundle.succeed(&["delete", "--force", "@"]);
+    let mut run = it.bundle.runtime();
+    run.args(["run", "--bundle"]).arg(it.bundle.directory.path()).arg(&it.bundle.id);
+    run.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _ = fs::remove_file(it.bundle.rootfs().join("count"));
+    let mut run = run.spawn().unwrap();
+    until(|| it.count() > 5, "it counts");
+    it.checkpoint(&[]);
+    assert_eq!(run.wait().unwrap().code(), Some(128 + 9));
+    assert_eq!(it.bundle.leftovers(), NOTHING);
+}
+
+#[test]
 fn bind_mounts_come_back_where_links_lead_and_inside_each_other() {
     let shared = tempfile::tempdir().unwrap();
     fs::create_dir_all(shared.path().join("outer")).unwrap();
