@@ -1,7 +1,8 @@
 //! Hooks: programs that the bundle wants run at six points of a container's life, each with the
 //! container's state on its standard input (runtime-spec, config.md "POSIX-platform Hooks").
 //!
-//! The runner knows no threads, for it is also called between clone and exec: it waits for a hook by
+//! A host's hooks run in the bundle, the container's in its root; they get no descriptor but the
+//! standard streams. The runner knows no threads, for it is also called between clone and exec: it waits for a hook by
 //! its pidfd, with the hook's time limit.
 
 use std::fs::File;
@@ -92,7 +93,7 @@ fn run_one(
     state: &State,
     environment: &[String],
 ) -> Result<()> {
-    try_one(hook, state, environment).map_err(|reason| Error::Hook {
+    try_one(point, hook, state, environment).map_err(|reason| Error::Hook {
         point: point.name(),
         index,
         path: hook.path().display().to_string(),
@@ -100,58 +101,85 @@ fn run_one(
     })
 }
 
-/// How much of what a failed hook said is repeated, in bytes.
+/// How much of what a failed hook said is repeated of each stream, in bytes.
 const SAID_AT_MOST: u64 = 4096;
 
-fn try_one(hook: &Hook, state: &State, environment: &[String]) -> Result<(), String> {
-    let said = memfd_create("hook", MemfdFlags::CLOEXEC).map_err(|error| reason(&error.into()))?;
-    let mut said = File::from(said);
-    run_saying(hook, state, environment, &said).map_err(|failure| {
-        let mut text = Vec::new();
-        let read = said.rewind().and_then(|()| (&said).take(SAID_AT_MOST).read_to_end(&mut text));
-        let text = String::from_utf8_lossy(&text);
-        match read {
-            Ok(1..) => format!("{failure}, stderr: {}", text.trim_end()),
-            _ => failure,
-        }
+/// Runs a hook. What it says is repeated only when it fails, as runc has it.
+fn try_one(point: Point, hook: &Hook, state: &State, environment: &[String]) -> Result<(), String> {
+    let (said, complained) = (sink("stdout"), sink("stderr"));
+    let mut command = command(point, hook, state, environment);
+    let input = input(state).map_err(|error| format!("prepare its input: {error}"))?;
+    command.stdin(input).stdout(stream(&said)).stderr(stream(&complained));
+    let mut child = command.spawn().map_err(|error| reason(&error))?;
+    drop(command);
+    let limit = hook.timeout().and_then(|seconds| u64::try_from(seconds).ok());
+    wait(&mut child, limit.map(Duration::from_secs)).map_err(|failure| {
+        let (said, complained) = (text(said), text(complained));
+        format!("{failure}, stdout: {said}, stderr: {complained}")
     })
 }
 
-fn run_saying(
-    hook: &Hook,
-    state: &State,
-    environment: &[String],
-    said: &File,
-) -> Result<(), String> {
+fn command(point: Point, hook: &Hook, state: &State, environment: &[String]) -> Command {
     let mut command = Command::new(hook.path());
     if let Some((name, arguments)) = hook.args().as_deref().and_then(<[String]>::split_first) {
         command.arg0(name).args(arguments);
     }
-    let own = hook.env().as_deref().filter(|own| !own.is_empty()).unwrap_or(environment);
-    let environment = own.iter().filter_map(|variable| variable.split_once('='));
-    command.env_clear().envs(environment);
-    let stderr = said.try_clone().map_err(|error| reason(&error))?;
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(stderr);
+    let own = hook.env().as_deref();
+    let variables = match point {
+        Point::StartContainer => own.filter(|own| !own.is_empty()).or(Some(environment)),
+        Point::CreateContainer => own.or(Some(&[])),
+        // A host's program without a list of its own has the runtime's variables.
+        _ => own,
+    };
+    if let Some(variables) = variables {
+        let variables = variables.iter().filter_map(|variable| variable.split_once('='));
+        command.env_clear().envs(variables);
+    }
+    match point {
+        // In its own directory, with the descriptors that its program will have: a filter is in force.
+        Point::StartContainer => return command,
+        Point::CreateContainer => command.current_dir(&state.rootfs),
+        // The bundle may be gone when its container is deleted.
+        _ if state.bundle.is_dir() => command.current_dir(&state.bundle),
+        _ => command.current_dir("/"),
+    };
     // SAFETY: only system calls that pass numbers and a set on the stack.
     unsafe { command.pre_exec(syscalls::detach_from_caller) };
-    let mut child = command.spawn().map_err(|error| reason(&error))?;
-    feed(&mut child, state)?;
-    let limit = hook.timeout().and_then(|seconds| u64::try_from(seconds).ok());
-    wait(&mut child, limit.map(Duration::from_secs))
+    command
 }
 
-/// A hook that does not read its input is no error.
-fn feed(child: &mut Child, state: &State) -> Result<(), String> {
-    let Some(mut input) = child.stdin.take() else { return Ok(()) };
-    let bytes = serde_json::to_vec(&told(state)).map_err(|error| error.to_string())?;
-    match input.write_all(&bytes) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            let _ = child.kill();
-            let _ = child.wait();
-            Err(format!("write the container's state to it: {error}"))
-        }
-        _ => Ok(()),
+/// The state, readable to its end whether the hook reads it or not: never more in a pipe than the
+/// smallest one holds.
+fn input(state: &State) -> std::io::Result<Stdio> {
+    const SMALLEST_PIPE: usize = 4096;
+    let bytes = serde_json::to_vec(&told(state))?;
+    if bytes.len() <= SMALLEST_PIPE {
+        let (reader, mut writer) = std::io::pipe()?;
+        writer.write_all(&bytes)?;
+        return Ok(reader.into());
     }
+    let mut file = File::from(memfd_create("state", MemfdFlags::CLOEXEC)?);
+    file.write_all(&bytes)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// Where a hook's words are kept; None where the container's filter forbids to make it.
+fn sink(name: &str) -> Option<File> {
+    memfd_create(name, MemfdFlags::CLOEXEC).ok().map(File::from)
+}
+
+fn stream(sink: &Option<File>) -> Stdio {
+    sink.as_ref().and_then(|sink| sink.try_clone().ok()).map_or_else(Stdio::null, Stdio::from)
+}
+
+fn text(sink: Option<File>) -> String {
+    let mut text = Vec::new();
+    if let Some(mut sink) = sink {
+        // What cannot be read is not repeated.
+        let _ = sink.rewind().and_then(|()| sink.take(SAID_AT_MOST).read_to_end(&mut text));
+    }
+    String::from_utf8_lossy(&text).trim_end().to_owned()
 }
 
 /// The state as runtime-spec has it (runtime.md "State"), without what `state` adds.
@@ -177,15 +205,20 @@ fn wait(child: &mut Child, limit: Option<Duration>) -> Result<(), String> {
     {
         let _ = child.kill();
         let _ = child.wait();
-        return Err(format!("did not end within {} seconds", limit.as_secs()));
+        let seconds = limit.as_secs();
+        return Err(format!("hook ran past specified timeout of {seconds}.0s"));
     }
     let status = child.wait().map_err(|error| error.to_string())?;
     if status.success() {
         return Ok(());
     }
-    // Named as in runc's messages.
-    let blocked = status.signal() == Some(libc::SIGSYS);
-    Err(if blocked { "signal: bad system call".into() } else { status.to_string() })
+    Err(match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        // Named as in runc's messages.
+        (None, Some(libc::SIGSYS)) => "signal: bad system call".into(),
+        (None, Some(libc::SIGKILL)) => "signal: killed".into(),
+        _ => status.to_string(),
+    })
 }
 
 fn ends_within(child: &Child, limit: Duration) -> Result<bool, Errno> {

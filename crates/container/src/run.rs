@@ -92,7 +92,11 @@ pub fn run(
     }
     let code = stay(&launched.child, launched.master.take(), &signals)?;
     if !run.keep {
-        destroy(&launched.dir, &launched.record)?;
+        match destroy(&launched.dir, &launched.record) {
+            // The program's end is what the caller asked for (runtime-spec, runtime.md "Lifecycle").
+            Err(error @ Error::Hook { .. }) => crate::notice::warn(&error.to_string()),
+            destroyed => destroyed?,
+        }
     }
     Ok(code)
 }

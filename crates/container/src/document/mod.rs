@@ -27,6 +27,8 @@ pub(crate) struct Document<T> {
     pub(crate) unknown_capabilities: Vec<String>,
     /// A seccomp profile has no `defaultAction`.
     pub(crate) without_default_action: bool,
+    /// A memory policy has no `mode`.
+    pub(crate) without_memory_mode: bool,
 }
 
 /// Parses a document; `name` is what an error calls it where no member is to blame.
@@ -41,6 +43,7 @@ pub(crate) fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<Doc
         value,
         unknown_capabilities: trail.unknown_capabilities.into_inner(),
         without_default_action: trail.without_default_action.get(),
+        without_memory_mode: trail.without_memory_mode.get(),
     })
 }
 
@@ -59,6 +62,7 @@ struct Trail {
     failed: RefCell<Option<String>>,
     unknown_capabilities: RefCell<Vec<String>>,
     without_default_action: Cell<bool>,
+    without_memory_mode: Cell<bool>,
 }
 
 impl Trail {

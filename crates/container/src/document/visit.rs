@@ -165,7 +165,19 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for EnumVisitor<'_, V> {
             .map_or(value, |(_, _, ours)| ours);
         match spelling {
             "" => self.visit_unit(),
-            spelling => self.visitor.visit_enum(Cow::Borrowed(spelling).into_deserializer()),
+            spelling => {
+                let value = Cow::Borrowed(spelling).into_deserializer();
+                self.visitor.visit_enum(value).map_err(|error: E| match self.name {
+                    // Named as in runc's messages.
+                    "MemoryPolicyModeType" => {
+                        E::custom(format!("invalid memory policy mode: {error}"))
+                    }
+                    "MemoryPolicyFlagType" => {
+                        E::custom(format!("invalid memory policy flag: {error}"))
+                    }
+                    _ => error,
+                })
+            }
         }
     }
 
@@ -173,6 +185,10 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for EnumVisitor<'_, V> {
         if self.trail.at_default_action() {
             self.trail.without_default_action.set(true);
             return self.visitor.visit_enum("SCMP_ACT_ALLOW".into_deserializer());
+        }
+        if self.name == "MemoryPolicyModeType" {
+            self.trail.without_memory_mode.set(true);
+            return self.visitor.visit_enum("MPOL_DEFAULT".into_deserializer());
         }
         Err(E::custom("missing"))
     }

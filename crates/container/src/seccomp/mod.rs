@@ -15,7 +15,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag};
 use rustix::process::PidfdGetfdFlags;
 use sha2::{Digest, Sha256};
 
@@ -96,6 +96,11 @@ fn check(seccomp: &LinuxSeccomp) -> Result<()> {
             let reason = format!("index {}: a system call has six arguments", arg.index());
             return Err(Error::spec(field, reason));
         }
+    }
+    let waits = LinuxSeccompFilterFlag::SeccompFilterFlagWaitKillableRecv;
+    if !notifies(seccomp) && seccomp.flags().iter().flatten().any(|flag| *flag == waits) {
+        let reason = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs an SCMP_ACT_NOTIFY";
+        return Err(Error::spec("linux.seccomp.flags", reason));
     }
     let path = seccomp.listener_path().as_ref().filter(|path| !path.as_os_str().is_empty());
     if notifies(seccomp) && path.is_none() {

@@ -68,6 +68,17 @@ pub(crate) fn from_document(document: Document<Spec>) -> Result<Spec> {
         }
         linux.set_seccomp(None);
     }
+    if document.without_memory_mode
+        && let Some(linux) = spec.linux_mut()
+        && let Some(policy) = linux.memory_policy()
+    {
+        let flags = policy.flags().as_ref().is_some_and(|flags| !flags.is_empty());
+        if flags || policy.nodes().as_ref().is_some_and(|nodes| !nodes.is_empty()) {
+            let reason = "invalid memory policy mode: missing";
+            return Err(Error::spec("linux.memoryPolicy.mode", reason));
+        }
+        linux.set_memory_policy(None);
+    }
     check(&spec)?;
     Ok(spec)
 }
