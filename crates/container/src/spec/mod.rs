@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::{Linux, LinuxNamespaceType, Process, Spec};
 use rustix::fs::{Mode, OFlags};
@@ -37,15 +37,31 @@ impl Bundle {
     pub(crate) fn load(path: &Path) -> Result<Self> {
         let path = path.canonicalize().doing(|| format!("find the bundle {}", path.display()))?;
         let spec = parse(&path.join("config.json"))?;
-        let root = spec.root().as_ref().map(|root| path.join(root.path()));
+        let root = spec.root().as_ref().map(|root| plain(&path.join(root.path())));
         let root = root.ok_or_else(|| Error::spec("root", "missing"))?;
         let rootfs =
             root.canonicalize().doing(|| format!("find the root filesystem {}", root.display()))?;
+        // As runc has it: what is behind a link could be exchanged as a whole.
+        if rootfs != root {
+            return Err(Error::spec("root.path", "is a symbolic link, or leads over one"));
+        }
         if !rootfs.is_dir() {
             return Err(Error::spec("root.path", format!("{} is no directory", rootfs.display())));
         }
         Ok(Self { path, rootfs, spec })
     }
+}
+
+/// A path without `..`, which undoes the name before it.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(plain.pop()),
+            component => plain.push(component),
+        }
+    }
+    plain
 }
 
 /// Reads and checks a configuration.
