@@ -225,10 +225,7 @@ fn open_target(record: &Record) -> Result<OwnedFd> {
     let pid = Pid::from_raw(record.pid).ok_or(Error::NotRunning)?;
     let target = rustix::process::pidfd_open(pid, PidfdFlags::empty())
         .doing(|| format!("open the container's process {}", record.pid))?;
-    match ProcessStat::of(record.pid) {
-        Some(stat) if stat.start_time == record.start_time && !stat.is_dead() => Ok(target),
-        _ => Err(Error::NotRunning),
-    }
+    still_there(record).map(|()| target)
 }
 
 fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup) -> Result<(Child, Channel)> {
@@ -274,7 +271,24 @@ fn enter(entering: &Tenant<'_>, doors: Vec<OwnedFd>) -> Result<()> {
     settings::set_limits(None, process)?;
     let flags =
         record.namespaces.iter().fold(0, |flags, name| flags | namespaces::flag_of_name(name));
-    join(target, flags)
+    if flags & libc::CLONE_NEWNS as u64 != 0 {
+        return join(target, flags);
+    }
+    // With a mount namespace comes its root; without one, the host's would stay.
+    let root = rootfs::open_path(Path::new(&format!("/proc/{}/root", record.pid)))?;
+    still_there(record)?;
+    if flags != 0 {
+        join(target, flags)?;
+    }
+    rootfs::change_root(&Root::new(root))
+}
+
+/// The number may have become another process's while something was looked up by it.
+fn still_there(record: &Record) -> Result<()> {
+    match ProcessStat::of(record.pid) {
+        Some(stat) if stat.start_time == record.start_time && !stat.is_dead() => Ok(()),
+        _ => Err(Error::NotRunning),
+    }
 }
 
 /// Who may trace any process opens what lies beside and above a directory that another has open, so

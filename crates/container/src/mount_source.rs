@@ -1,5 +1,6 @@
-//! Sources of bind mounts that only the runtime may open: in a user namespace the host's files may be
-//! closed to the container's first process, and ids of a mount are mapped with privileges.
+//! Sources of mounts that only the runtime may open: in a user namespace the host's files may be closed
+//! to the container's first process, ids of a mount are mapped with privileges, and a block device may
+//! be denied by the container's cgroup already.
 //!
 //! ```text
 //!  runtime                    helper                          first process
@@ -54,7 +55,10 @@ pub(crate) fn provide(
                 let path = bundle.path.join(mount.source().as_deref().unwrap_or("".as_ref()));
                 let opened = syscalls::setns(child.pidfd.as_fd(), libc::CLONE_NEWNS)
                     .doing(|| "join the container's mount namespace".into())
-                    .and_then(|()| open(&path, &options, users.as_ref().map(AsFd::as_fd)));
+                    .and_then(|()| match rootfs::is_bind(mount, &options) {
+                        true => open(&path, &options, users.as_ref().map(AsFd::as_fd)),
+                        false => rootfs::make_file_system(&bundle.spec, mount),
+                    });
                 let answer = match opened {
                     Ok(source) => Message::Source(source),
                     Err(error) => Message::Failed(error.to_string()),

@@ -8,22 +8,22 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::mount::Context;
-use super::open_path;
 use super::options::Options;
 use super::proc_guard::{refuse_over_proc, refuse_over_root};
 use super::root::{attach, clone_mount, kind_of, mount_error};
+use super::{anchor, open_path};
 use crate::error::{Error, Result};
 use crate::namespaces;
 use crate::syscalls::{MountAttr, mount_setattr};
 
 /// Mounts it. `index` is its place in the configuration, by which the runtime is asked for a source that
-/// only it may open.
+/// only it may open. The host's procfs or sysfs is returned.
 pub(super) fn bind(
     context: &Context<'_>,
     index: usize,
     mount: &Mount,
     options: &Options,
-) -> Result<()> {
+) -> Result<Option<OwnedFd>> {
     let destination = mount.destination();
     let failed = |error: Errno| mount_error(destination, std::io::Error::from(error));
     let source = mount
@@ -50,12 +50,14 @@ pub(super) fn bind(
     let root = context.root;
     let place = if directory { root.directory(destination)? } else { root.file(destination)? };
     refuse_over_proc(place.as_fd(), destination, Some(from.as_fd()), "bind")?;
-    refuse_over_root(root, place.as_fd(), destination)?;
+    refuse_over_root(root, &place, destination)?;
     if directory != (kind_of(place.as_fd())? == FileType::Directory) {
         let reason = format!("{} and its place are not both directories", source.display());
         return Err(mount_error(destination, reason));
     }
-    attach(copy.as_fd(), place.as_fd()).map_err(failed)
+    attach(copy.as_fd(), place.as_fd()).map_err(failed)?;
+    let kernel = anchor::is_wanted(context.spec, destination) && anchor::is_kernel(copy.as_fd());
+    Ok(kernel.then_some(copy))
 }
 
 /// Refuses a bind mount with options of a file system, which it does not make, and mappings that cannot
@@ -63,7 +65,7 @@ pub(super) fn bind(
 pub(super) fn check(index: usize, mount: &Mount, spec: &Spec) -> Result<()> {
     let options = Options::parse(mount.options().iter().flatten());
     let field = |name| format!("mounts[{index}].{name} ({})", mount.destination().display());
-    let bind = options.bind.is_some() || mount.typ().as_deref() == Some("bind");
+    let bind = is_bind(mount, &options);
     if let Some(unknown) = options.data.first().filter(|_| bind) {
         let reason = format!("unknown option {unknown:?} for a bind mount");
         return Err(Error::spec(field("options"), reason));
@@ -84,6 +86,11 @@ pub(super) fn check(index: usize, mount: &Mount, spec: &Spec) -> Result<()> {
         return Ok(());
     }
     Err(Error::spec(field("uidMappings"), "a mount with mapped ids needs mappings of both kinds"))
+}
+
+/// Whether it is a bind mount, by its type or its options.
+pub(crate) fn is_bind(mount: &Mount, options: &Options) -> bool {
+    options.bind.is_some() || mount.typ().as_deref() == Some("bind")
 }
 
 /// Whether the options or the mappings ask for mapped ids (runtime-spec, config.md "uidMappings").

@@ -5,17 +5,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use oci_spec::runtime::LinuxNamespaceType;
-use rustix::fs::Mode;
+use rustix::fs::{CWD, Mode};
 use rustix::io::Errno;
+use rustix::mount::{MoveMountFlags, OpenTreeFlags};
 
 use super::bind::{change_mount, finish};
 use super::mount::Context;
-use super::options::{Options, RDONLY};
-use super::root::{attach, clone_mount, mount_error};
-use super::{file_system, label, open_path};
+use super::options::Options;
+use super::root::{attach, mount_error};
+use super::{file_system, label};
+use crate::cgroup::Group;
 use crate::error::Result;
 use crate::namespaces;
-use crate::syscalls::MountAttr;
 
 /// Mounts the container's view of its cgroups at `place`.
 pub(super) fn mount(
@@ -41,21 +42,26 @@ pub(super) fn mount(
     label::add(context.spec, "tmpfs", &mut shell)?;
     let shell = file_system::new("tmpfs", Some(Path::new("tmpfs")), &shell, true)
         .map_err(|reason| mount_error(destination, reason))?;
-    finish(shell.as_fd(), options).map_err(failed)?;
     attach(shell.as_fd(), place).map_err(failed)?;
     for group in cgroup.v1_groups() {
-        let name = Path::new(&group.hierarchy);
-        rustix::fs::mkdirat(&shell, name, Mode::from_raw_mode(0o755)).map_err(failed)?;
-        let inside = context.root.directory(&destination.join(name))?;
-        let copy = bind(&group.path, options).map_err(failed)?;
-        attach(copy.as_fd(), inside.as_fd()).map_err(failed)?;
-        for alias in group.hierarchy.split(',').filter(|alias| *alias != group.hierarchy) {
-            rustix::fs::symlinkat(name, &shell, alias).map_err(failed)?;
-        }
+        add(shell.as_fd(), group).map_err(failed)?;
     }
-    if options.is_read_only() {
-        let attr = MountAttr { set: RDONLY, ..MountAttr::default() };
-        change_mount(shell.as_fd(), false, &attr).map_err(failed)?;
+    // The hierarchies' flags, and `ro` for the tmpfs too. runc leaves that writable; but who asks for
+    // cgroups that are read-only, as engines do, means all that is there.
+    change_mount(shell.as_fd(), true, &options.bind_additions()).map_err(failed)?;
+    finish(shell.as_fd(), options).map_err(failed)
+}
+
+/// The container's directory of one hierarchy, and the names of its controllers. Nobody is between the
+/// making of the directory in our own new tmpfs and the mount on it, which follows no link.
+fn add(shell: BorrowedFd<'_>, group: &Group) -> Result<(), Errno> {
+    let name = group.hierarchy.as_str();
+    rustix::fs::mkdirat(shell, name, Mode::from_raw_mode(0o755))?;
+    let copy = clone(&group.path)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    rustix::mount::move_mount(copy.as_fd(), "", shell, name, flags)?;
+    for alias in name.split(',').filter(|alias| *alias != name) {
+        rustix::fs::symlinkat(name, shell, alias)?;
     }
     Ok(())
 }
@@ -65,8 +71,12 @@ const SHELL: [&str; 4] = ["nosuid", "nodev", "noexec", "mode=755"];
 
 /// In a user namespace a flag of the host's mount may be locked: flags are only added.
 fn bind(source: &Path, options: &Options) -> Result<OwnedFd, Errno> {
-    let source = open_path(source).map_err(|_| Errno::NOENT)?;
-    let copy = clone_mount(source.as_fd(), false)?;
+    let copy = clone(source)?;
     change_mount(copy.as_fd(), false, &options.bind_additions())?;
     Ok(copy)
+}
+
+fn clone(source: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    rustix::mount::open_tree(CWD, source, flags)
 }

@@ -61,7 +61,7 @@ fn uncover(point: &Path) -> Result<()> {
 }
 
 /// chroot(2), in the host's mount namespace.
-pub(super) fn change_root(root: &Root) -> Result<()> {
+pub(crate) fn change_root(root: &Root) -> Result<()> {
     rustix::process::fchdir(root).doing(|| "enter the root".into())?;
     rustix::process::chroot(".").doing(|| "change the root".into())
 }

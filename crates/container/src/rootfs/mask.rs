@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags};
 
 use super::label;
-use super::root::{Root, attach, clone_mount, kind_of};
+use super::root::{Place, attach, clone_mount, kind_of};
 use crate::error::{Doing, Error, Result};
 use crate::syscalls::{MountAttr, mount_setattr};
 
@@ -39,9 +39,8 @@ impl Masks {
         Ok(Self { null, directory: None, label: label::of(spec).map(str::to_owned) })
     }
 
-    /// Hides `path`, if there is anything.
-    pub(crate) fn cover(&mut self, root: &Root, path: &Path) -> Result<()> {
-        let Some(place) = root.find(path)? else { return Ok(()) };
+    /// Hides what is at `place`, whose path is `path`.
+    pub(crate) fn cover(&mut self, place: &Place, path: &Path) -> Result<()> {
         let doing = || format!("mask {}", path.display());
         if kind_of(place.as_fd())? != FileType::Directory {
             let mask = clone_mount(self.null.as_fd(), false).doing(doing)?;
@@ -75,10 +74,9 @@ fn empty_directory(label: Option<&str>) -> Result<OwnedFd, Errno> {
     rustix::mount::fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attr)
 }
 
-/// Lays a read-only copy of what is at `path` over it, if there is anything. Mounts below it come along
-/// as they are.
-pub(crate) fn make_read_only(root: &Root, path: &Path) -> Result<()> {
-    let Some(place) = root.find(path)? else { return Ok(()) };
+/// Lays a read-only copy of what is at `place`, whose path is `path`, over it. Mounts below it come
+/// along as they are.
+pub(crate) fn make_read_only(place: &Place, path: &Path) -> Result<()> {
     let doing = || format!("make {} read-only", path.display());
     let copy = clone_mount(place.as_fd(), true).doing(doing)?;
     let read_only = MountAttr { set: super::MOUNT_ATTR_RDONLY, ..MountAttr::default() };

@@ -11,6 +11,7 @@
 //! Nothing here leaves anything behind on the host but directories and empty files that the image
 //! lacked as mount points, inside the image's own root.
 
+mod anchor;
 mod bind;
 mod cgroup_mount;
 mod copy_up;
@@ -26,6 +27,7 @@ mod proc_guard;
 mod restore;
 mod root;
 
+use std::borrow::Cow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -36,11 +38,13 @@ use crate::cgroup::Cgroup;
 use crate::error::{Doing, Error, Result};
 use crate::namespaces;
 use crate::syscalls::{self, MountAttr, mount_setattr};
-use mount::Context;
+use mount::{Context, Mounted};
 
-pub(crate) use bind::is_id_mapped;
+pub(crate) use bind::{is_bind, is_id_mapped};
 pub(crate) use device::{open_terminal, set_up_console, set_up_devices};
 pub(crate) use inside::{alone, own_procfs};
+pub(crate) use jail::change_root;
+pub(crate) use mount::make as make_file_system;
 pub(crate) use options::Options;
 pub(crate) use restore::{CriuRoot, prepare_mount_points};
 pub(crate) use root::{Root, clone_mount};
@@ -52,6 +56,8 @@ pub(crate) struct Rootfs {
     pub(crate) root: Root,
     /// Mounts that become read-only when everything is in them.
     read_only_later: Vec<OwnedFd>,
+    /// Where protected paths are looked up.
+    anchors: anchor::Anchors,
     /// The root's path on the host.
     path: PathBuf,
     /// Where masks come from, made with the host's view.
@@ -84,7 +90,13 @@ pub(crate) fn enter(spec: &Spec, rootfs: &Path) -> Result<Rootfs> {
         .doing(|| format!("mount the root {}", rootfs.display()))?;
     let wanted = linux.masked_paths().as_ref().is_some_and(|paths| !paths.is_empty());
     let masks = wanted.then(|| mask::Masks::new(spec)).transpose()?;
-    Ok(Rootfs { root: Root::new(tree), read_only_later: Vec::new(), path: rootfs.into(), masks })
+    Ok(Rootfs {
+        root: Root::new(tree),
+        read_only_later: Vec::new(),
+        anchors: anchor::Anchors::default(),
+        path: rootfs.into(),
+        masks,
+    })
 }
 
 /// `linux.rootfsPropagation`: the flag, and whether for all mounts below too.
@@ -137,16 +149,22 @@ impl Rootfs {
         let mapped = namespaces::has_user(spec);
         let context = Context { root: &self.root, bundle, cgroup, spec, mapped, ask };
         for (index, mount) in spec.mounts().iter().flatten().enumerate() {
+            let mut mount = Cow::Borrowed(mount);
             // A destination may be given by the host's path, as runc takes it.
-            let later = match mount.destination().strip_prefix(&self.path) {
-                Ok(inside) => {
-                    let mut mount = mount.clone();
-                    mount.set_destination(Path::new("/").join(inside));
-                    mount::mount(&context, index, &mount)?
+            if let Ok(inside) = mount.destination().strip_prefix(&self.path) {
+                let inside = Path::new("/").join(inside);
+                mount.to_mut().set_destination(inside);
+            }
+            let kernel = match mount::mount(&context, index, &mount)? {
+                Mounted::Changed => continue,
+                Mounted::Whole => None,
+                Mounted::ReadOnlyLater(made) => {
+                    self.read_only_later.push(made);
+                    None
                 }
-                Err(_) => mount::mount(&context, index, mount)?,
+                Mounted::Kernel(made) => Some(made),
             };
-            self.read_only_later.extend(later);
+            self.anchors.add(mount.destination(), kernel);
         }
         Ok(())
     }
@@ -165,12 +183,16 @@ impl Rootfs {
             mount_setattr(mount.as_fd(), false, &read_only)
                 .doing(|| "make a mount read-only".into())?;
         }
-        for path in linux.readonly_paths().iter().flatten() {
-            mask::make_read_only(&self.root, Path::new(path))?;
+        for path in linux.readonly_paths().iter().flatten().map(Path::new) {
+            if let Some(place) = self.anchors.find(&self.root, path)? {
+                mask::make_read_only(&place, path)?;
+            }
         }
         if let Some(masks) = &mut self.masks {
-            for path in linux.masked_paths().iter().flatten() {
-                masks.cover(&self.root, Path::new(path))?;
+            for path in linux.masked_paths().iter().flatten().map(Path::new) {
+                if let Some(place) = self.anchors.find(&self.root, path)? {
+                    masks.cover(&place, path)?;
+                }
             }
         }
         if spec.root().as_ref().and_then(|root| root.readonly()) == Some(true) {

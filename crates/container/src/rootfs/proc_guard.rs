@@ -9,7 +9,7 @@ use std::path::{Component, Path};
 
 use rustix::fs::AtFlags;
 
-use super::root::{Root, mount_error};
+use super::root::{Place, Root, mount_error};
 use crate::error::{Doing, Result};
 
 /// The magic number of procfs (statfs(2)).
@@ -60,13 +60,13 @@ pub(super) fn refuse_over_proc(
 }
 
 /// Refuses a place that is the root itself: the container would not see the mount, but what is below.
-pub(super) fn refuse_over_root(
-    root: &Root,
-    place: BorrowedFd<'_>,
-    destination: &Path,
-) -> Result<()> {
+/// Without a link on the way [`refuse_root`] has refused it.
+pub(super) fn refuse_over_root(root: &Root, place: &Place, destination: &Path) -> Result<()> {
+    if !place.by_link {
+        return Ok(());
+    }
     let look = |file: BorrowedFd<'_>| rustix::fs::statat(file, "", AtFlags::EMPTY_PATH);
-    let same = look(place)
+    let same = look(place.as_fd())
         .and_then(|place| look(root.as_fd()).map(|root| (place, root)))
         .map(|(place, root)| (place.st_dev, place.st_ino) == (root.st_dev, root.st_ino))
         .doing(|| format!("look at {} in the container", destination.display()))?;
@@ -87,7 +87,7 @@ fn on_procfs(file: BorrowedFd<'_>) -> bool {
 }
 
 /// A destination's names, `..` undoing the one before.
-fn plain(path: &Path) -> std::path::PathBuf {
+pub(super) fn plain(path: &Path) -> std::path::PathBuf {
     let mut plain = std::path::PathBuf::new();
     for component in path.components() {
         match component {

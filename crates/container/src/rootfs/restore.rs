@@ -108,7 +108,7 @@ fn lay_bind(root: &Root, mount: &Mount, bundle: &Bundle) -> Result<PathBuf> {
     let directory = kind_of(from.as_fd())? == FileType::Directory;
     let place = if directory { root.directory(destination)? } else { root.file(destination)? };
     let copy: OwnedFd = clone_mount(from.as_fd(), true).map_err(failed)?;
-    let name = fs::read_link(format!("/proc/self/fd/{}", place.as_raw_fd()))
+    let name = fs::read_link(format!("/proc/self/fd/{}", place.as_fd().as_raw_fd()))
         .doing(|| format!("find {}", destination.display()))?;
     attach(copy.as_fd(), place.as_fd()).map_err(failed)?;
     Ok(name)

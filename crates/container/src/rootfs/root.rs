@@ -16,8 +16,25 @@ use crate::error::{Doing, Error, Result};
 /// How many dangling symbolic links a path may lead over.
 const MAX_LINKS: usize = 40;
 
+/// How often a walk that renames disturb is begun again: who can rename in the root must not be able
+/// to hold us up for ever.
+const MAX_TRIES: usize = 128;
+
 /// The root's descriptor.
 pub(crate) struct Root(OwnedFd);
+
+/// Something in the root.
+pub(crate) struct Place {
+    file: OwnedFd,
+    /// Whether symbolic links led there, so that it may be somewhere else than its path says.
+    pub(super) by_link: bool,
+}
+
+impl AsFd for Place {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
 
 impl Root {
     pub(crate) fn new(directory: OwnedFd) -> Self {
@@ -25,8 +42,8 @@ impl Root {
     }
 
     /// What is at `path`, as a descriptor for its place (`O_PATH`); None when there is nothing.
-    pub(crate) fn find(&self, path: &Path) -> Result<Option<OwnedFd>> {
-        match self.resolve(path) {
+    pub(crate) fn find(&self, path: &Path) -> Result<Option<Place>> {
+        match self.resolve(&components(path)) {
             Ok(found) => Ok(Some(found)),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(error) => {
@@ -36,14 +53,14 @@ impl Root {
     }
 
     /// The directory at `path`, made with its parents (0755) where missing.
-    pub(crate) fn directory(&self, path: &Path) -> Result<OwnedFd> {
+    pub(crate) fn directory(&self, path: &Path) -> Result<Place> {
         self.ensure(path, FileType::Directory)
     }
 
     /// The directory at `path`, made where nothing is; None when something else is there, a symbolic
     /// link to a directory included.
-    pub(crate) fn directory_itself(&self, path: &Path) -> Result<Option<OwnedFd>> {
-        match self.open(path, OFlags::DIRECTORY | OFlags::NOFOLLOW) {
+    pub(crate) fn directory_itself(&self, path: &Path) -> Result<Option<Place>> {
+        match self.open(&components(path), OFlags::DIRECTORY | OFlags::NOFOLLOW) {
             Ok(found) => Ok(Some(found)),
             Err(Errno::NOENT) => self.directory(path).map(Some),
             Err(Errno::NOTDIR) => Ok(None),
@@ -54,16 +71,17 @@ impl Root {
     }
 
     /// What is at `path`; an empty file is made, with its parent directories, where there is nothing.
-    pub(crate) fn file(&self, path: &Path) -> Result<OwnedFd> {
+    pub(crate) fn file(&self, path: &Path) -> Result<Place> {
         self.ensure(path, FileType::RegularFile)
     }
 
     /// The same, but None when a symbolic link is at `path`.
-    pub(crate) fn file_itself(&self, path: &Path) -> Result<Option<OwnedFd>> {
-        let found = match self.open(path, OFlags::NOFOLLOW) {
+    pub(crate) fn file_itself(&self, path: &Path) -> Result<Option<Place>> {
+        let names = components(path);
+        let found = match self.open(&names, OFlags::NOFOLLOW) {
             Err(Errno::NOENT) => {
                 self.file(path)?;
-                self.open(path, OFlags::NOFOLLOW)
+                self.open(&names, OFlags::NOFOLLOW)
             }
             found => found,
         };
@@ -71,59 +89,71 @@ impl Root {
         Ok((kind_of(found.as_fd())? != FileType::Symlink).then_some(found))
     }
 
-    fn ensure(&self, path: &Path, kind: FileType) -> Result<OwnedFd> {
-        if let Some(found) = self.find(path)? {
-            return Ok(found);
-        }
+    fn ensure(&self, path: &Path, kind: FileType) -> Result<Place> {
         let doing = || format!("make {} in the container", path.display());
         let mut names = components(path);
-        let mut links = 0;
-        let mut done = 1;
-        while done <= names.len() {
-            let so_far: PathBuf = names[..done].iter().collect();
-            match self.resolve(&so_far) {
-                Ok(_) => {}
-                Err(Errno::NOENT) => {
-                    let parent: PathBuf = names[..done - 1].iter().collect();
-                    let parent = self.resolve(&parent).doing(doing)?;
-                    let kind = if done == names.len() { kind } else { FileType::Directory };
-                    match make(parent.as_fd(), &names[done - 1], kind) {
-                        Err(Errno::EXIST) if links < MAX_LINKS => {
-                            links += 1;
-                            names = follow(parent.as_fd(), &names, done - 1).doing(doing)?;
-                            done = 0;
-                        }
-                        made => made.doing(doing)?,
-                    }
-                }
-                Err(error) => return Err(error).doing(doing),
+        for _ in 0..=MAX_LINKS {
+            match self.make_missing(&names, kind).doing(doing)? {
+                Ok(place) => return Ok(place),
+                Err(elsewhere) => names = elsewhere,
             }
-            done += 1;
         }
-        let whole: PathBuf = names.iter().collect();
-        self.resolve(&whole).doing(doing)
+        Err(Errno::LOOP).doing(doing)
     }
 
-    fn resolve(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        self.open(path, OFlags::empty())
+    /// What is at the path, made from its first missing name on; or another path, when that name is
+    /// taken by a symbolic link that leads nowhere yet. What is made is not looked up again.
+    fn make_missing(
+        &self,
+        names: &[OsString],
+        kind: FileType,
+    ) -> Result<Result<Place, Vec<OsString>>, Errno> {
+        let mut there = names.len();
+        let mut place = loop {
+            match self.resolve(&names[..there]) {
+                Err(Errno::NOENT) if there > 0 => there -= 1,
+                found => break found?,
+            }
+        };
+        for index in there..names.len() {
+            let last = index + 1 == names.len();
+            let kind = if last { kind } else { FileType::Directory };
+            match make(place.as_fd(), &names[index], kind) {
+                Ok(file) => place = Place { file, ..place },
+                Err(Errno::EXIST) => return follow(place.as_fd(), names, index).map(Err),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Ok(place))
     }
 
-    fn open(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let names: PathBuf = components(path).iter().collect();
+    fn resolve(&self, names: &[OsString]) -> Result<Place, Errno> {
+        self.open(names, OFlags::empty())
+    }
+
+    fn open(&self, names: &[OsString], flags: OFlags) -> Result<Place, Errno> {
+        let names: PathBuf = names.iter().collect();
         let path = if names.as_os_str().is_empty() { Path::new(".") } else { &names };
-        loop {
-            match rustix::fs::openat2(
-                &self.0,
-                path,
-                OFlags::PATH | OFlags::CLOEXEC | flags,
-                Mode::empty(),
-                ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-            ) {
+        match self.walk(path, flags, ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::LOOP) => {
+                let file = self.walk(path, flags, ResolveFlags::NO_MAGICLINKS)?;
+                Ok(Place { file, by_link: true })
+            }
+            found => found.map(|file| Place { file, by_link: false }),
+        }
+    }
+
+    fn walk(&self, path: &Path, flags: OFlags, links: ResolveFlags) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC | flags;
+        for _ in 0..MAX_TRIES {
+            let resolve = ResolveFlags::IN_ROOT | links;
+            match rustix::fs::openat2(&self.0, path, flags, Mode::empty(), resolve) {
                 // A rename elsewhere in the tree disturbed the walk.
                 Err(Errno::AGAIN) => {}
                 found => return found,
             }
         }
+        Err(Errno::AGAIN)
     }
 }
 
@@ -148,21 +178,28 @@ fn components(path: &Path) -> Vec<OsString> {
     names
 }
 
-fn make(parent: BorrowedFd<'_>, name: &OsString, kind: FileType) -> Result<(), Errno> {
+/// Makes a directory or an empty file; a link that someone puts in its place is not followed.
+fn make(parent: BorrowedFd<'_>, name: &OsString, kind: FileType) -> Result<OwnedFd, Errno> {
     if kind == FileType::Directory {
-        return rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755));
+        rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755))?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        return rustix::fs::openat(parent, name, flags, Mode::empty());
     }
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::WRONLY;
-    rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o644)).map(drop)
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::openat(parent, name, flags | OFlags::RDONLY, Mode::from_raw_mode(0o644))
 }
 
-/// The path with the dangling symbolic link at `index` replaced by what it points to.
+/// The path with the dangling symbolic link at `index` replaced by what it points to; unchanged when
+/// no link is there, for somebody else has just made what was missing.
 fn follow(
     parent: BorrowedFd<'_>,
     names: &[OsString],
     index: usize,
 ) -> Result<Vec<OsString>, Errno> {
-    let target = rustix::fs::readlinkat(parent, &names[index], Vec::new())?;
+    let target = match rustix::fs::readlinkat(parent, &names[index], Vec::new()) {
+        Err(Errno::INVAL) => return Ok(names.to_vec()),
+        target => target?,
+    };
     let target = Path::new(std::ffi::OsStr::from_bytes(target.to_bytes()));
     let base: PathBuf = names[..index].iter().collect();
     let mut whole = Path::new("/").join(base).join(target);
@@ -238,5 +275,17 @@ mod tests {
         assert!(root.find(Path::new("/none")).unwrap().is_none());
         assert!(root.find(Path::new("/file/below")).unwrap().is_none());
         assert!(root.find(Path::new("/file")).unwrap().is_some());
+        assert!(root.directory(Path::new("/file/below/deep")).is_err());
+    }
+
+    #[test]
+    fn tells_whether_a_link_led_there() {
+        let directory = tempfile::tempdir().unwrap();
+        symlink("/", directory.path().join("link")).unwrap();
+        let root = root(directory.path());
+        assert!(!root.directory(Path::new("/a/b/c")).unwrap().by_link);
+        assert!(root.directory(Path::new("/link/a/b")).unwrap().by_link);
+        assert!(root.file(Path::new("/link/a/new/file")).unwrap().by_link);
+        assert!(directory.path().join("a/new/file").is_file());
     }
 }
