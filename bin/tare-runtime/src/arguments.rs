@@ -44,9 +44,9 @@ pub(crate) struct Globals {
     /// Log what is done
     #[arg(long)]
     pub(crate) debug: bool,
-    /// Have systemd manage the cgroups (not supported: an error)
+    /// Have systemd manage the cgroups; linux.cgroupsPath is slice:prefix:name then
     #[arg(long)]
-    systemd_cgroup: bool,
+    pub(crate) systemd_cgroup: bool,
     /// Go without cgroups where they cannot be made and no path is given
     #[arg(long, value_enum, default_value_t = Rootless::Auto, value_name = "WHEN")]
     rootless: Rootless,
@@ -70,12 +70,18 @@ enum Rootless {
 }
 
 impl Globals {
-    /// Refuses what cannot be honoured.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        if self.systemd_cgroup {
-            bail!("--systemd-cgroup: not supported; cgroups are managed directly");
+    /// The bus of an ordinary user's systemd, where systemd is to manage the cgroups.
+    pub(crate) fn user_bus(&self) -> Option<String> {
+        if !self.systemd_cgroup || rustix::process::geteuid().is_root() {
+            return None;
         }
-        Ok(())
+        let address = std::env::var("DBUS_SESSION_BUS_ADDRESS").ok();
+        address.filter(|address| !address.is_empty()).or_else(|| {
+            let run = std::env::var("XDG_RUNTIME_DIR").ok().filter(|run| !run.is_empty());
+            let uid = rustix::process::geteuid().as_raw();
+            let run = run.unwrap_or_else(|| format!("/run/user/{uid}"));
+            Some(format!("unix:path={run}/bus"))
+        })
     }
 
     /// The state root.
@@ -131,7 +137,7 @@ pub(crate) enum Command {
     Spec(spec::Options),
     Start(start::Options),
     State(state::Options),
-    Update(update::Options),
+    Update(Box<update::Options>),
 }
 
 impl Command {

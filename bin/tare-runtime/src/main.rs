@@ -49,7 +49,6 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<u8> {
-    arguments.globals.check()?;
     let globals = &arguments.globals;
     match &arguments.command {
         Command::Checkpoint(options) => commands::checkpoint::run(globals, options),

@@ -39,7 +39,7 @@ pub fn kill(root: &Path, id: &ContainerId, signal: Signal, all: bool) -> Result<
 pub fn delete(root: &Path, id: &ContainerId, force: bool) -> Result<()> {
     let dir = StateDir::new(root, id);
     let record = match dir.load() {
-        Err(Error::NotFound(_)) if force => return dir.remove(),
+        Err(Error::NotFound(_)) if force => return forget(&dir),
         record => record?,
     };
     match dir.status(&record) {
@@ -50,6 +50,15 @@ pub fn delete(root: &Path, id: &ContainerId, force: bool) -> Result<()> {
         status => return Err(Error::NotStopped { id: id.to_string(), status: status.as_str() }),
     }
     destroy(&dir, &record)
+}
+
+/// What a creation left that was killed before it could take back or tell what it had made.
+fn forget(dir: &StateDir) -> Result<()> {
+    if let Some(cgroup) = dir.noted_cgroup() {
+        empty(&cgroup)?;
+        cgroup.remove()?;
+    }
+    dir.remove()
 }
 
 /// Kills the first process and waits until it is gone. A frozen one takes its death when it thaws.
@@ -89,6 +98,10 @@ pub(crate) fn destroy(dir: &StateDir, record: &Record) -> Result<()> {
 /// processes outlive the first.
 pub(crate) fn empty(cgroup: &Cgroup) -> Result<()> {
     let left = || cgroup.processes().unwrap_or_default();
+    if left().is_empty() {
+        return Ok(());
+    }
+    cgroup.kill();
     let none = wait_until(|| {
         let left = left();
         for pid in &left {

@@ -98,7 +98,10 @@ pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32>
     check_process(&process)?;
     check_terminal(&process, options)?;
     let target = open_target(&record)?;
-    let cgroup = record.cgroup.below(&options.cgroups)?;
+    let cgroup = match options.cgroups.is_empty() {
+        true => record.cgroup.for_exec(record.pid),
+        false => record.cgroup.below(&options.cgroups)?,
+    };
     let filter = Filter::prepare(record.config.seccomp.as_ref(), dir.root())?;
     let tenant = Tenant { record: &record, process: &process, target: &target, filter, options };
     let (child, channel) = spawn(tenant, &cgroup)?;
@@ -251,6 +254,7 @@ fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup) -> Result<(Child, Channel)> {
     };
     // SAFETY: no thread is started in this program before the process runs.
     let child = unsafe { birth::spawn_inside(enter, 0, birth_place, body) }?;
+    cgroup.attach(child.pid)?;
     Ok((child, ours))
 }
 

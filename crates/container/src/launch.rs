@@ -8,11 +8,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, LinuxResources, Mount, Spec};
 use rustix::process::WaitOptions;
 
 use crate::birth::{self, Child};
-use crate::cgroup::Cgroup;
+use crate::cgroup::systemd::Holder;
+use crate::cgroup::{Cgroup, Driver};
 use crate::error::{Doing, Error, Result};
 use crate::hooks::{self, Point};
 use crate::id::ContainerId;
@@ -49,6 +50,10 @@ pub struct CreateOptions {
     pub listen_fds: u32,
     /// Tolerate that cgroups cannot be made, where the configuration asks for no limits.
     pub rootless: bool,
+    /// Have systemd manage the cgroups.
+    pub systemd_cgroup: bool,
+    /// The address of the bus of the user's systemd, which manages an ordinary user's cgroups.
+    pub user_bus: Option<String>,
 }
 
 /// A container whose first process waits for a word.
@@ -79,7 +84,7 @@ pub(crate) fn launch(
     dir.reserve()?;
     let mut undo = Undo { dir: Some(dir.clone()), cgroup: None, child: None, record: None };
     let mut record = blank_record(id, &bundle, options)?;
-    make_cgroup(&mut undo, &mut record, &bundle, options)?;
+    let _holder = make_cgroup(&mut undo, &dir, &mut record, &bundle, options)?;
     let making = Making { bundle: &bundle, namespaces: &namespaces, options, starts_at_once };
     let (child, channel) = give_birth(&dir, &record, &making, &mut undo)?;
     let mut launched = Launched { dir, record, child, channel, master: None };
@@ -122,10 +127,8 @@ pub(crate) fn blank_record(
     let spec = &bundle.spec;
     let annotations: BTreeMap<_, _> = spec.annotations().clone().into_iter().flatten().collect();
     let path = spec::linux(spec)?.cgroups_path().as_deref();
-    let mut cgroup = Cgroup::locate(path, id)?;
-    if options.rootless && !rustix::process::geteuid().is_root() && path.is_none() {
-        cgroup = Cgroup::default();
-    }
+    let driver = Driver { systemd: options.systemd_cgroup, user_bus: options.user_bus.clone() };
+    let cgroup = Cgroup::locate(path, id, &driver)?;
     Ok(Record {
         oci_version: spec.version().clone(),
         id: id.to_string(),
@@ -143,26 +146,81 @@ pub(crate) fn blank_record(
     })
 }
 
+/// What it returns holds the cgroup until the first process is inside.
 pub(crate) fn make_cgroup(
     undo: &mut Undo,
+    dir: &StateDir,
     record: &mut Record,
     bundle: &Bundle,
     options: &CreateOptions,
-) -> Result<()> {
+) -> Result<Option<Holder>> {
     if record.cgroup.groups().is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let linux = spec::linux(&bundle.spec)?;
-    if let Err(error) = record.cgroup.make() {
-        let tolerated = options.rootless && linux.cgroups_path().is_none();
-        if tolerated && id_map::in_user_namespace() {
+    let resources = linux.resources().clone().unwrap_or_default();
+    let annotations = bundle.spec.annotations().clone().unwrap_or_default();
+    dir.note_cgroup(&record.cgroup);
+    let holder = match record.cgroup.make(&resources, &annotations) {
+        Err(error) if options.rootless && is_denied(&error) => {
+            without_cgroup(linux, &resources, error)?;
             record.cgroup = Cgroup::default();
-            return Ok(());
+            return Ok(None);
         }
-        return Err(error);
-    }
+        made => made?,
+    };
     undo.cgroup = Some(record.cgroup.clone());
-    record.cgroup.limit(linux.resources().as_ref())
+    record.cgroup.limit(&resources, options.rootless)?;
+    if let Some(owner) = cgroup_owner(&bundle.spec)? {
+        record.cgroup.delegate(owner)?;
+    }
+    Ok(holder)
+}
+
+fn is_denied(error: &Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error, Error::Io { cause, .. } if [PermissionDenied, ReadOnlyFilesystem].contains(&cause.kind()))
+}
+
+/// A rootless container may do without a cgroup when it asks for nothing of one.
+fn without_cgroup(linux: &Linux, resources: &LinuxResources, error: Error) -> Result<()> {
+    let path = linux.cgroups_path().as_deref().filter(|path| !path.as_os_str().is_empty());
+    if path.is_some() {
+        return Err(Error::Init(format!("unable to apply cgroup configuration: {error}")));
+    }
+    let mut limits = resources.clone();
+    limits.set_devices(None);
+    if limits == LinuxResources::default() {
+        return Ok(());
+    }
+    Err(Error::Init(format!(
+        "rootless needs no limits + no cgrouppath when no permission is granted for cgroups: {error}"
+    )))
+}
+
+/// The host's number of the container's user, when it has its own cgroup namespace and may write to its
+/// cgroups (runtime-spec, config-linux.md "Cgroup ownership").
+fn cgroup_owner(spec: &Spec) -> Result<Option<u32>> {
+    let linux = spec::linux(spec)?;
+    let is_new = |namespace: &LinuxNamespace| {
+        namespace.typ() == LinuxNamespaceType::Cgroup && namespace.path().is_none()
+    };
+    let writable = |mount: &Mount| {
+        mount.typ().as_deref() == Some("cgroup")
+            && !mount.options().iter().flatten().any(|option| option == "ro")
+    };
+    if !linux.namespaces().iter().flatten().any(is_new)
+        || !spec.mounts().iter().flatten().any(writable)
+    {
+        return Ok(None);
+    }
+    let user = spec::process(spec)?.user().uid();
+    let mapped = linux.uid_mappings().iter().flatten().find_map(|mapping| {
+        let offset = user.checked_sub(mapping.container_id())?;
+        (offset < mapping.size()).then(|| mapping.host_id() + offset)
+    });
+    let owner = if namespaces::has_user(spec) { mapped } else { Some(user) };
+    Ok(owner.filter(|&owner| owner != 0))
 }
 
 /// What a container is made of.
@@ -209,6 +267,7 @@ fn give_birth(
     undo.child = Some(child.pid);
     // The doors are the first process's; this one ends before closing them one by one pays.
     std::mem::forget(plan);
+    record.cgroup.attach(child.pid)?;
     net_devices::hand_over(spec::linux(&bundle.spec)?, child.pid)?;
     let ours = ours.take().ok_or(Error::NotRunning)?;
     if namespaces::has_user(&bundle.spec) {

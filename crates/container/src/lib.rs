@@ -1,7 +1,7 @@
 //! A container's life: an OCI bundle becomes isolated processes, and leaves nothing behind.
 //!
-//! The choreography and the root file system are ours; capabilities' names, system call filters and
-//! cgroup v2's limits are libcontainer's and libcgroups'.
+//! The choreography and the root file system are ours; capabilities' names and system call filters
+//! are libcontainer's.
 //!
 //! # Who says what when
 //!
@@ -37,7 +37,7 @@
 //!
 //! The process that calls into this crate has one thread: what runs between `clone3` and `execve` uses
 //! its memory. A killed `create` leaves `<root>/<id>` without `state.json` and perhaps cgroup
-//! directories; `delete --force` removes the former.
+//! directories; `delete --force` removes both.
 
 #![allow(unsafe_code, reason = "clone3, execve and mount calls; each block says why it holds")]
 
@@ -105,5 +105,5 @@ pub use shield::shield;
 pub use signals::Signal;
 pub use state::{State, Status};
 pub use time::rfc3339 as timestamp;
-pub use update::update;
+pub use update::{Schemata, update};
 pub use watch::{Event, Watch};

@@ -76,7 +76,7 @@ pub fn restore(
     dir.reserve()?;
     let mut undo = Undo { dir: Some(dir.clone()), cgroup: None, child: None, record: None };
     let mut record = launch::blank_record(id, &bundle, create)?;
-    launch::make_cgroup(&mut undo, &mut record, &bundle, create)?;
+    let _holder = launch::make_cgroup(&mut undo, &dir, &mut record, &bundle, create)?;
     let mut restored =
         Restored { dir: &dir, record, bundle: &bundle, create, child: None, master: None, undo };
     restored.bring_back(options, version)?;

@@ -4,6 +4,7 @@
 //! <root>/                  0711; a tmpfs, so that nothing survives a boot
 //!   <id>/                  0700; its making reserves the id, its removal ends the container
 //!     state.json           written once and renamed into place, when the container is created
+//!     cgroup               a link whose text tells the cgroups, for when the creation is killed
 //!     start.sock           there from create until start: a word to it starts the program
 //!     exec.fifo            beside it, for what starting fails of
 //! ```
@@ -225,6 +226,21 @@ impl StateDir {
             }
             Err(error) => Err(error).doing(|| format!("read {}", name.display())),
         }
+    }
+
+    /// Notes the cgroup before it is made, so that `delete --force` finds it when the creation is
+    /// killed: as the text of a link that points nowhere, which is one system call and written whole or
+    /// not at all.
+    pub(crate) fn note_cgroup(&self, cgroup: &Cgroup) {
+        if let Ok(text) = serde_json::to_string(cgroup) {
+            let _ = std::os::unix::fs::symlink(text, self.path.join("cgroup"));
+        }
+    }
+
+    /// The cgroup of a creation that did not come to an end.
+    pub(crate) fn noted_cgroup(&self) -> Option<Cgroup> {
+        let text = fs::read_link(self.path.join("cgroup")).ok()?;
+        serde_json::from_str(text.to_str()?).ok()
     }
 
     /// The socket that `start` speaks to.

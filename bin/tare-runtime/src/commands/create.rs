@@ -55,6 +55,8 @@ impl BundleOptions {
             preserve_fds: self.preserve_fds,
             listen_fds: listen_fds.filter(|&count: &u32| count <= 1024).unwrap_or(0),
             rootless: globals.rootless(),
+            systemd_cgroup: globals.systemd_cgroup,
+            user_bus: globals.user_bus(),
         }
     }
 }

@@ -7,25 +7,30 @@
 //!
 //! Nothing outside `/sys/fs/cgroup` is ever written: a path is cleaned of `..` before it is used.
 
+mod convert;
 mod device;
 mod device_filter;
+mod place;
 pub(crate) mod stats;
+pub(crate) mod systemd;
+mod tree;
 mod v1;
 mod v2;
+mod write;
 
+use std::collections::HashMap;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
-use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::LinuxResources;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::place::Driver;
+use self::systemd::{Holder, Unit};
 use crate::error::{Doing, Error, Result};
-use crate::id::ContainerId;
-use crate::kernel_file;
 
 const ROOT: &str = "/sys/fs/cgroup";
 /// Where a hybrid host mounts cgroup v2, below [`ROOT`].
@@ -46,66 +51,146 @@ pub(crate) struct Group {
 pub(crate) struct Cgroup {
     unified: bool,
     groups: Vec<Group>,
+    /// The unit of systemd's that it is, with `--systemd-cgroup`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unit: Option<Unit>,
 }
 
 impl Cgroup {
-    /// Where the container belongs: an absolute `linux.cgroupsPath` below each hierarchy's root, a
-    /// relative one (or, without any, the id) below the runtime's own cgroup, as runc has it.
-    pub(crate) fn locate(path: Option<&Path>, id: &ContainerId) -> Result<Self> {
-        let path = path.filter(|path| !path.as_os_str().is_empty());
-        let wanted = path.unwrap_or(Path::new(id.as_str()));
-        let own =
-            kernel_file::read("/proc/self/cgroup").doing(|| "read /proc/self/cgroup".into())?;
-        let unified = is_v2(Path::new(ROOT)).doing(|| format!("look at {ROOT}"))?;
-        let groups =
-            own.lines().filter_map(|line| hierarchy(line, unified)).map(|(hierarchy, current)| {
-                let root = Path::new(ROOT).join(&hierarchy);
-                let below = if wanted.is_absolute() {
-                    clean(wanted)
-                } else {
-                    clean(Path::new(current)).join(clean(wanted))
-                };
-                Group { hierarchy, path: root.join(below) }
-            });
-        let groups = groups.filter(Group::is_mounted).collect();
-        Ok(Self { unified, groups })
-    }
-
     /// Makes the directories. One that has processes is refused: the container's end would be theirs.
-    pub(crate) fn make(&self) -> Result<()> {
+    /// What is returned must live until the container's first process is inside.
+    pub(crate) fn make(
+        &self,
+        resources: &LinuxResources,
+        annotations: &HashMap<String, String>,
+    ) -> Result<Option<Holder>> {
+        if let Some(unit) = &self.unit {
+            self.groups
+                .iter()
+                .filter(|group| group.path.exists())
+                .try_for_each(Group::check_unused)?;
+            let path =
+                self.groups.first().map(|group| group.path.as_path()).unwrap_or(Path::new(ROOT));
+            let holder = unit.start(path, resources, self.unified, annotations)?;
+            let all = self.groups.iter().try_for_each(|group| match self.unified {
+                true => v2::make(&group.path, resources).map(drop),
+                false => fs::create_dir_all(&group.path)
+                    .doing(|| format!("make the cgroup {}", group.path.display())),
+            });
+            return all.inspect_err(|_| drop(unit.stop())).map(|()| Some(holder));
+        }
         let mut made = Vec::new();
         let all = self.groups.iter().try_for_each(|group| {
-            made.extend(group.make()?.then_some(&group.path));
-            Ok(())
+            let new =
+                if self.unified { v2::make(&group.path, resources)? } else { group.make()? };
+            if new {
+                made.push(&group.path);
+                return Ok(());
+            }
+            group.check_unused()
         });
         if all.is_err() {
             made.iter().for_each(|path| drop(fs::remove_dir(path)));
         }
-        all
+        all.map(|()| None)
     }
 
-    /// Sets the limits of a container that is being made.
-    pub(crate) fn limit(&self, resources: Option<&LinuxResources>) -> Result<()> {
-        let none = LinuxResources::default();
-        let resources = resources.unwrap_or(&none);
-        if self.unified {
-            v2::apply(self, resources, true)
-        } else {
-            v1::apply(self, resources, true)
-        }
+    /// Sets the limits of a container that is being made. `lenient`: without the right to filter
+    /// devices it goes without a filter.
+    pub(crate) fn limit(&self, resources: &LinuxResources, lenient: bool) -> Result<()> {
+        self.apply(&self.as_systemd_has_it(resources), true, lenient)
     }
 
-    /// Changes the limits of a container that exists; what `resources` leaves open stays.
+    /// Changes the limits of a container that exists; what `resources` leaves open stays. Devices are
+    /// not changed, as with runc: others may have added theirs.
     pub(crate) fn update(&self, resources: &LinuxResources) -> Result<()> {
-        if self.unified {
-            v2::apply(self, resources, false)
-        } else {
-            v1::apply(self, resources, false)
+        if let (Some(unit), Some(group)) = (&self.unit, self.group("cpu").or(self.groups.first())) {
+            unit.update(&group.path, resources, self.unified)?;
         }
+        self.apply(&self.as_systemd_has_it(resources), false, true)
+    }
+
+    fn apply(&self, resources: &LinuxResources, fresh: bool, lenient: bool) -> Result<()> {
+        match self.groups.first() {
+            Some(group) if self.unified => v2::apply(&group.path, resources, fresh, lenient),
+            Some(_) => v1::apply(self, resources, fresh),
+            None => Err(Error::spec("linux.resources", "the container has no cgroup")),
+        }
+    }
+
+    /// systemd rounds the quota, ends idleness with a weight, and would write its own values again at any
+    /// time: the files get the same.
+    fn as_systemd_has_it(&self, resources: &LinuxResources) -> LinuxResources {
+        let mut resources = resources.clone();
+        let (Some(_), Some(group)) = (&self.unit, self.group("cpu")) else { return resources };
+        let knows_idle = self.unified && group.path.join("cpu.idle").exists();
+        if let Some(mut cpu) = resources.cpu().clone() {
+            let period = cpu.period().filter(|&period| period != 0);
+            let period =
+                period.or(convert::current(&group.path, self.unified).1).unwrap_or(100_000);
+            if let Some(quota) = cpu.quota().filter(|&quota| quota > 0) {
+                cpu.set_quota(Some(convert::rounded_quota(quota, period)));
+            }
+            if knows_idle && cpu.idle().is_none() && cpu.shares().is_some_and(|shares| shares != 0)
+            {
+                cpu.set_idle(Some(0));
+            }
+            resources.set_cpu(Some(cpu));
+        }
+        if let Some(mut files) = resources.unified().clone().filter(|_| knows_idle) {
+            if files.get("cpu.idle").is_some_and(|idle| idle.trim() == "1") {
+                files.remove("cpu.weight");
+            } else if files.contains_key("cpu.weight") {
+                files.insert("cpu.idle".into(), "0".into());
+            }
+            resources.set_unified(Some(files));
+        }
+        resources
+    }
+
+    /// Gives the container its own cgroup (v2): it may make others below.
+    pub(crate) fn delegate(&self, uid: u32) -> Result<()> {
+        match self.groups.first().filter(|_| self.unified) {
+            Some(group) => v2::delegate(&group.path, uid),
+            None => Ok(()),
+        }
+    }
+
+    /// Moves a process in where its user may not do so alone, but the user's systemd may.
+    pub(crate) fn attach(&self, pid: rustix::process::Pid) -> Result<()> {
+        match &self.unit {
+            Some(unit) if unit.user_bus.is_some() => unit.attach(pid),
+            _ => Ok(()),
+        }
+    }
+
+    /// Kills every process at once, as far as the kernel can: `cgroup.kill` of v2.
+    pub(crate) fn kill(&self) {
+        for group in self.groups.iter().filter(|group| self.unified || group.hierarchy == UNIFIED) {
+            let _ = write::write(&group.path.join("cgroup.kill"), "1");
+        }
+    }
+
+    /// Where `exec` puts a process: on v2 a cgroup that hands controllers down takes none, so it goes
+    /// where the container's first process went.
+    pub(crate) fn for_exec(&self, first: i32) -> Self {
+        let mut changed = self.clone();
+        if let Some(group) = changed.groups.first_mut().filter(|_| self.unified) {
+            let handed = fs::read_to_string(group.path.join("cgroup.subtree_control"));
+            let place =
+                handed.is_ok_and(|handed| !handed.trim().is_empty()).then(|| place::of(first));
+            if let Some(path) = place.flatten() {
+                group.path = path;
+            }
+        }
+        changed
     }
 
     /// On v2, and the hybrid's v2 part, the directory to be born in.
     pub(crate) fn birth_place(&self) -> Result<Option<OwnedFd>> {
+        if self.unit.as_ref().is_some_and(|unit| unit.user_bus.is_some()) {
+            return Ok(None);
+        }
         let v2 = |group: &&Group| self.unified || group.hierarchy == UNIFIED;
         let Some(group) = self.groups.iter().find(v2) else { return Ok(None) };
         rustix::fs::open(
@@ -154,8 +239,8 @@ impl Cgroup {
             if names.as_ref().is_some_and(|names| !names.iter().any(has)) {
                 continue;
             }
-            let below = clean(Path::new(path));
-            if Path::new(path).components().any(|part| part == Component::ParentDir) {
+            let below = place::clean(Path::new(path));
+            if Path::new(path).components().any(|part| part == std::path::Component::ParentDir) {
                 return Err(Error::spec("--cgroup", format!("bad sub cgroup path: {path}")));
             }
             group.path.push(below);
@@ -189,7 +274,7 @@ impl Cgroup {
         let group = ["pids", "memory", "cpu", "systemd"].iter().find_map(|name| self.group(name));
         let Some(group) = group.or(self.groups.first()) else { return Ok(Vec::new()) };
         let mut found = Vec::new();
-        collect(&group.path, &mut found)
+        tree::collect(&group.path, &mut found)
             .doing(|| format!("list the processes of {}", group.path.display()))?;
         Ok(found)
     }
@@ -216,6 +301,10 @@ impl Cgroup {
 
     /// Removes the directories if nothing is in them; says whether that is done.
     pub(crate) fn remove_if_empty(&self) -> bool {
+        // systemd keeps a unit that failed until it is told to forget it.
+        if self.unit.is_some() {
+            return false;
+        }
         self.groups.iter().all(|group| match fs::remove_dir(&group.path) {
             Err(error) => error.kind() == ErrorKind::NotFound,
             Ok(()) => true,
@@ -225,9 +314,9 @@ impl Cgroup {
     /// Removes the directories with what is below them. Processes inside must be dead; the kernel
     /// may need a moment to notice.
     pub(crate) fn remove(&self) -> Result<()> {
-        let mut failure = Ok(());
+        let mut failure = self.unit.as_ref().map_or(Ok(()), Unit::stop);
         for group in &self.groups {
-            if let Err(error) = remove_tree(&group.path) {
+            if let Err(error) = tree::remove_tree(&group.path) {
                 failure =
                     Err(error).doing(|| format!("remove the cgroup {}", group.path.display()));
             }
@@ -248,19 +337,31 @@ impl Group {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).doing(doing),
         }
+        Ok(false)
+    }
+
+    /// A directory that was there already must be empty and not frozen.
+    fn check_unused(&self) -> Result<()> {
         let mut processes = Vec::new();
-        collect(&self.path, &mut processes).doing(doing)?;
-        if processes.is_empty() {
-            return Ok(false);
+        tree::collect(&self.path, &mut processes)
+            .doing(|| format!("list the processes of {}", self.path.display()))?;
+        let refused = |reason: String| {
+            Err(Error::spec("linux.cgroupsPath", format!("{}: {reason}", self.path.display())))
+        };
+        if !processes.is_empty() {
+            let count = processes.len();
+            return refused(format!("container's cgroup is not empty: {count} process(es) found"));
         }
-        let reason =
-            format!("{} is not empty: {} process(es) found", self.path.display(), processes.len());
-        Err(Error::spec("linux.cgroupsPath", reason))
+        let frozen = ["freezer.state", "cgroup.freeze"].iter().any(|file| {
+            let state = fs::read_to_string(self.path.join(file)).unwrap_or_default();
+            !matches!(state.trim(), "" | "THAWED" | "0")
+        });
+        if frozen { refused("container's cgroup unexpectedly frozen".into()) } else { Ok(()) }
     }
 
     fn is_mounted(&self) -> bool {
         let root = self.root();
-        if self.hierarchy == UNIFIED { is_v2(&root).unwrap_or(false) } else { root.is_dir() }
+        if self.hierarchy == UNIFIED { place::is_v2(&root).unwrap_or(false) } else { root.is_dir() }
     }
 
     /// Where the hierarchy is mounted.
@@ -269,107 +370,14 @@ impl Group {
     }
 }
 
-fn is_v2(path: &Path) -> rustix::io::Result<bool> {
-    rustix::fs::statfs(path).map(|stat| stat.f_type == CGROUP2_MAGIC)
-}
-
-/// A line of `/proc/<pid>/cgroup`: its directory's name below [`ROOT`] and the path inside.
-fn hierarchy(line: &str, unified: bool) -> Option<(String, &str)> {
-    let (_, rest) = line.split_once(':')?;
-    let (controllers, path) = rest.split_once(':')?;
-    match (controllers, unified) {
-        ("", true) => Some((String::new(), path)),
-        // The hybrid's second hierarchy has no controllers, but a container has its place there too.
-        ("", false) => Some((UNIFIED.into(), path)),
-        (_, true) => None,
-        (controllers, false) => Some((controllers.trim_start_matches("name=").to_owned(), path)),
-    }
-}
-
-/// A relative path that cannot climb: `..` removes what stands before it, at the top nothing.
-fn clean(path: &Path) -> PathBuf {
-    let mut cleaned = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => cleaned.push(name),
-            Component::ParentDir => {
-                cleaned.pop();
-            }
-            _ => {}
-        }
-    }
-    cleaned
-}
-
 fn door(path: &Path) -> Result<OwnedFd> {
     rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
         .doing(|| format!("open {}", path.display()))
 }
 
-fn collect(path: &Path, found: &mut Vec<i32>) -> io::Result<()> {
-    let listed = kernel_file::read(path.join("cgroup.procs"))?;
-    found.extend(listed.lines().filter_map(|line| line.parse::<i32>().ok()));
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            collect(&entry.path(), found)?;
-        }
-    }
-    Ok(())
-}
-
-/// How long a dying process may keep its cgroup busy.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-fn remove_tree(path: &Path) -> io::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut pause = Duration::from_micros(200);
-    loop {
-        match fs::remove_dir(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            Err(error) if error.kind() == ErrorKind::ResourceBusy && Instant::now() < deadline => {
-                for entry in fs::read_dir(path)?.flatten() {
-                    if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                        remove_tree(&entry.path())?;
-                    }
-                }
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(50));
-            }
-            done => return done,
-        }
-    }
-}
-
-/// Writes one value to one file of a cgroup.
-fn write(path: &Path, value: impl AsRef<[u8]>) -> Result<()> {
-    let value = value.as_ref();
-    fs::OpenOptions::new()
-        .write(true)
-        .open(path)
-        .and_then(|mut file| io::Write::write_all(&mut file, value))
-        .doing(|| format!("write {:?} to {}", String::from_utf8_lossy(value), path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_cannot_climb() {
-        for (path, cleaned) in
-            [("/a/../../b", "b"), ("../../etc", "etc"), ("a/./b//c", "a/b/c"), ("/..", "")]
-        {
-            assert_eq!(clean(Path::new(path)), Path::new(cleaned));
-        }
-    }
-
-    #[test]
-    fn hierarchies_are_named_after_their_directories() {
-        assert_eq!(hierarchy("4:cpu,cpuacct:/a", false), Some(("cpu,cpuacct".into(), "/a")));
-        assert_eq!(hierarchy("9:name=systemd:/", false), Some(("systemd".into(), "/")));
-        assert_eq!(hierarchy("0::/u", false), Some(("unified".into(), "/u")));
-        assert_eq!(hierarchy("0::/u", true), Some((String::new(), "/u")));
-        assert_eq!(hierarchy("4:cpu:/a", true), None);
-    }
+/// A device's limits of remote memory access, as `rdma.max` has them.
+fn rdma(device: &str, limit: &oci_spec::runtime::LinuxRdma) -> String {
+    let handles = limit.hca_handles().map(|count| format!(" hca_handle={count}"));
+    let objects = limit.hca_objects().map(|count| format!(" hca_object={count}"));
+    format!("{device}{}{}", handles.unwrap_or_default(), objects.unwrap_or_default())
 }

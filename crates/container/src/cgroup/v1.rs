@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use oci_spec::runtime::{LinuxBlockIo, LinuxCpu, LinuxMemory, LinuxResources};
 
-use super::{Cgroup, device, write};
+use super::write::{limit, write};
+use super::{Cgroup, device};
 use crate::error::{Doing, Error, Result};
 use crate::kernel_file;
+use crate::notice;
 
 /// Sets what `resources` names. `fresh`: the directory is new, so its devices and cpuset are set up
 /// too.
@@ -29,25 +31,23 @@ pub(super) fn apply(cgroup: &Cgroup, resources: &LinuxResources, fresh: bool) ->
     }
     if let Some(pids) = resources.pids().as_ref().filter(|pids| pids.limit() != 0) {
         let limit = if pids.limit() < 0 { "max".into() } else { pids.limit().to_string() };
-        writer.set("pids", "pids.max", limit)?;
+        writer.set("pids.limit", "pids", "pids.max", limit)?;
     }
     if let Some(block_io) = resources.block_io() {
         writer.block_io(block_io)?;
     }
     for limit in resources.hugepage_limits().iter().flatten() {
-        let file = format!("hugetlb.{}.limit_in_bytes", limit.page_size());
-        writer.set("hugetlb", &checked(&file)?, limit.limit())?;
+        writer.huge_pages(limit.page_size(), limit.limit())?;
     }
     writer.network(resources)?;
     for (device, limit) in resources.rdma().iter().flatten() {
-        let handles = limit.hca_handles().map(|count| format!(" hca_handle={count}"));
-        let objects = limit.hca_objects().map(|count| format!(" hca_object={count}"));
-        let text =
-            format!("{device}{}{}", handles.unwrap_or_default(), objects.unwrap_or_default());
-        writer.set("rdma", "rdma.max", text)?;
+        writer.set("rdma", "rdma", "rdma.max", super::rdma(device, limit))?;
     }
     if resources.unified().as_ref().is_some_and(|map| !map.is_empty()) {
-        return Err(Error::spec("linux.resources.unified", "this host uses cgroup v1"));
+        return Err(Error::spec(
+            "linux.resources.unified",
+            "invalid configuration: this host uses cgroup v1",
+        ));
     }
     Ok(())
 }
@@ -97,7 +97,7 @@ fn inherit_cpuset(path: &Path, root: &Path) -> Result<()> {
 }
 
 /// A name out of the configuration that becomes part of a file's name.
-fn checked(file: &str) -> Result<String> {
+pub(super) fn checked(file: &str) -> Result<String> {
     if file.contains('/') {
         return Err(Error::spec("linux.resources", format!("{file:?} is not a cgroup's file")));
     }
@@ -109,16 +109,36 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn set(&self, controller: &str, file: &str, value: impl ToString) -> Result<()> {
+    fn set(&self, field: &str, controller: &str, file: &str, value: impl ToString) -> Result<()> {
         let group = self.cgroup.group(controller).ok_or_else(|| {
             let reason = format!("{file} cannot be set: this host has no {controller} cgroup");
-            Error::spec("linux.resources", reason)
+            Error::spec(format!("linux.resources.{field}"), reason)
         })?;
-        write(&group.path.join(file), value.to_string())
+        limit(field, &group.path, file, value)
     }
 
-    fn set_some(&self, controller: &str, file: &str, value: Option<impl ToString>) -> Result<()> {
-        value.map_or(Ok(()), |value| self.set(controller, file, value))
+    fn set_some(
+        &self,
+        field: &str,
+        controller: &str,
+        file: &str,
+        value: Option<impl ToString>,
+    ) -> Result<()> {
+        value.map_or(Ok(()), |value| self.set(field, controller, file, value))
+    }
+
+    fn has(&self, controller: &str, file: &str) -> bool {
+        self.cgroup.group(controller).is_some_and(|group| group.path.join(file).exists())
+    }
+
+    fn huge_pages(&self, size: &str, bytes: i64) -> Result<()> {
+        let file = checked(&format!("hugetlb.{size}.limit_in_bytes"))?;
+        self.set("hugepageLimits", "hugetlb", &file, bytes)?;
+        let reserved = format!("hugetlb.{size}.rsvd.limit_in_bytes");
+        match self.has("hugetlb", &reserved) {
+            true => self.set("hugepageLimits", "hugetlb", &reserved, bytes),
+            false => Ok(()),
+        }
     }
 
     /// One descriptor for all rules of a kind: each rule is a write of its own.
@@ -153,51 +173,83 @@ impl Writer<'_> {
         let swap = memory.swap().filter(|&swap| swap != 0);
         let swap = if limit == Some(-1) && swap.is_none() { Some(-1) } else { swap };
         let (limit_file, swap_file) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
-        let limit_first = self.set_some("memory", limit_file, limit);
-        self.set_some("memory", swap_file, swap)?;
-        if limit_first.is_err() {
-            self.set_some("memory", limit_file, limit)?;
+        // A kernel without accounting of swap has nothing to allow without limit.
+        let swap = swap.filter(|&swap| swap != -1 || self.has("memory", swap_file));
+        let first = self.set_some("memory.limit", "memory", limit_file, limit);
+        match self.set_some("memory.swap", "memory", swap_file, swap) {
+            Err(error) => return Err(first.err().unwrap_or(error)),
+            Ok(()) if first.is_err() && swap.is_some() => {
+                self.set_some("memory.limit", "memory", limit_file, limit)?;
+            }
+            Ok(()) => first?,
         }
         let soft = memory.reservation().filter(|&bytes| bytes != 0);
-        self.set_some("memory", "memory.soft_limit_in_bytes", soft)?;
-        let (kernel, tcp) = (memory.kernel(), memory.kernel_tcp());
-        let kernel = kernel.filter(|&bytes| bytes != 0);
-        self.set_some("memory", "memory.kmem.limit_in_bytes", kernel)?;
-        let tcp = tcp.filter(|&bytes| bytes != 0);
-        self.set_some("memory", "memory.kmem.tcp.limit_in_bytes", tcp)?;
+        self.set_some("memory.reservation", "memory", "memory.soft_limit_in_bytes", soft)?;
+        if memory.kernel().is_some() || memory.kernel_tcp().is_some() {
+            notice::warn("linux.resources.memory.kernel: limits of kernel memory are ignored");
+        }
         if memory.disable_oom_killer() == Some(true) {
-            self.set("memory", "memory.oom_control", 1)?;
+            self.set("memory.disableOOMKiller", "memory", "memory.oom_control", 1)?;
         }
         if memory.use_hierarchy() == Some(true) {
-            self.set("memory", "memory.use_hierarchy", 1)?;
+            self.set("memory.useHierarchy", "memory", "memory.use_hierarchy", 1)?;
         }
         match memory.swappiness() {
             Some(percent) if percent > 100 => {
                 Err(Error::spec("linux.resources.memory.swappiness", "not between 0 and 100"))
             }
-            percent => self.set_some("memory", "memory.swappiness", percent),
+            percent => self.set_some("memory.swappiness", "memory", "memory.swappiness", percent),
         }
     }
 
     fn cpu(&self, cpu: &LinuxCpu) -> Result<()> {
-        let shares = cpu.shares().filter(|&shares| shares != 0);
-        self.set_some("cpu", "cpu.shares", shares)?;
+        if let Some(shares) = cpu.shares().filter(|&shares| shares != 0) {
+            self.shares(shares)?;
+        }
         let period = cpu.period().filter(|&period| period != 0);
         let quota = cpu.quota().filter(|&quota| quota != 0);
-        let period_first = self.set_some("cpu", "cpu.cfs_period_us", period);
-        self.set_some("cpu", "cpu.cfs_quota_us", quota)?;
-        if period_first.is_err() {
-            self.set_some("cpu", "cpu.cfs_period_us", period)?;
+        let burst = || self.set_some("cpu.burst", "cpu", "cpu.cfs_burst_us", cpu.burst());
+        let burst_first = burst();
+        self.pair(
+            || self.set_some("cpu.period", "cpu", "cpu.cfs_period_us", period),
+            || self.set_some("cpu.quota", "cpu", "cpu.cfs_quota_us", quota),
+        )?;
+        if burst_first.is_err() {
+            burst()?;
         }
-        self.set_some("cpu", "cpu.cfs_burst_us", cpu.burst())?;
-        self.set_some("cpu", "cpu.idle", cpu.idle())?;
+        self.set_some("cpu.idle", "cpu", "cpu.idle", cpu.idle())?;
         let period = cpu.realtime_period().filter(|&period| period != 0);
-        self.set_some("cpu", "cpu.rt_period_us", period)?;
         let runtime = cpu.realtime_runtime().filter(|&runtime| runtime != 0);
-        self.set_some("cpu", "cpu.rt_runtime_us", runtime)?;
+        self.pair(
+            || self.set_some("cpu.realtimePeriod", "cpu", "cpu.rt_period_us", period),
+            || self.set_some("cpu.realtimeRuntime", "cpu", "cpu.rt_runtime_us", runtime),
+        )?;
         let some = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        self.set_some("cpuset", "cpuset.cpus", some(cpu.cpus()))?;
-        self.set_some("cpuset", "cpuset.mems", some(cpu.mems()))
+        self.set_some("cpu.cpus", "cpuset", "cpuset.cpus", some(cpu.cpus()))?;
+        self.set_some("cpu.mems", "cpuset", "cpuset.mems", some(cpu.mems()))
+    }
+
+    /// A period may be too short for the old share of it, so it is tried again after the new one.
+    fn pair(&self, period: impl Fn() -> Result<()>, share: impl Fn() -> Result<()>) -> Result<()> {
+        let first = period();
+        share()?;
+        if first.is_err() { period() } else { Ok(()) }
+    }
+
+    /// The kernel puts what is out of its range at the range's end and says nothing.
+    fn shares(&self, shares: u64) -> Result<()> {
+        self.set("cpu.shares", "cpu", "cpu.shares", shares)?;
+        let file = self.cgroup.group("cpu").map(|group| group.path.join("cpu.shares"));
+        let now = file.and_then(|file| fs::read_to_string(file).ok());
+        let now = now.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(shares);
+        let refused = |reason: String| Err(Error::spec("linux.resources.cpu.shares", reason));
+        if now < shares {
+            refused(format!("the maximum allowed cpu-shares is {now}"))
+        } else if now > shares {
+            refused(format!("the minimum allowed cpu-shares is {now}"))
+        } else {
+            Ok(())
+        }
     }
 
     fn block_io(&self, io: &LinuxBlockIo) -> Result<()> {
@@ -205,7 +257,7 @@ impl Writer<'_> {
             self.weight("", weight)?;
         }
         if let Some(weight) = io.leaf_weight().filter(|&weight| weight != 0) {
-            self.set("blkio", "blkio.leaf_weight", weight)?;
+            self.set("blockIO.leafWeight", "blkio", "blkio.leaf_weight", weight)?;
         }
         for device in io.weight_device().iter().flatten() {
             let name = format!("{}:{} ", device.major(), device.minor());
@@ -213,18 +265,35 @@ impl Writer<'_> {
                 self.weight(&name, weight)?;
             }
             if let Some(weight) = device.leaf_weight().filter(|&weight| weight != 0) {
-                self.set("blkio", "blkio.leaf_weight_device", format!("{name}{weight}"))?;
+                let text = format!("{name}{weight}");
+                self.set("blockIO.weightDevice", "blkio", "blkio.leaf_weight_device", text)?;
             }
         }
-        for (file, devices) in [
-            ("blkio.throttle.read_bps_device", io.throttle_read_bps_device()),
-            ("blkio.throttle.write_bps_device", io.throttle_write_bps_device()),
-            ("blkio.throttle.read_iops_device", io.throttle_read_iops_device()),
-            ("blkio.throttle.write_iops_device", io.throttle_write_iops_device()),
+        for (field, file, devices) in [
+            (
+                "blockIO.throttleReadBpsDevice",
+                "blkio.throttle.read_bps_device",
+                io.throttle_read_bps_device(),
+            ),
+            (
+                "blockIO.throttleWriteBpsDevice",
+                "blkio.throttle.write_bps_device",
+                io.throttle_write_bps_device(),
+            ),
+            (
+                "blockIO.throttleReadIOPSDevice",
+                "blkio.throttle.read_iops_device",
+                io.throttle_read_iops_device(),
+            ),
+            (
+                "blockIO.throttleWriteIOPSDevice",
+                "blkio.throttle.write_iops_device",
+                io.throttle_write_iops_device(),
+            ),
         ] {
             for limit in devices.iter().flatten() {
                 let text = format!("{}:{} {}", limit.major(), limit.minor(), limit.rate());
-                self.set("blkio", file, text)?;
+                self.set(field, "blkio", file, text)?;
             }
         }
         Ok(())
@@ -234,20 +303,19 @@ impl Writer<'_> {
     fn weight(&self, device: &str, weight: u16) -> Result<()> {
         let suffix = if device.is_empty() { "" } else { "_device" };
         let (plain, bfq) = (format!("blkio.weight{suffix}"), format!("blkio.bfq.weight{suffix}"));
-        let has = |file: &str| {
-            self.cgroup.group("blkio").is_some_and(|group| group.path.join(file).exists())
-        };
+        let has = |file: &str| self.has("blkio", file);
         let file = if !has(&plain) && has(&bfq) { bfq } else { plain };
-        self.set("blkio", &file, format!("{device}{weight}"))
+        let field = if device.is_empty() { "blockIO.weight" } else { "blockIO.weightDevice" };
+        self.set(field, "blkio", &file, format!("{device}{weight}"))
     }
 
     fn network(&self, resources: &LinuxResources) -> Result<()> {
         let Some(network) = resources.network() else { return Ok(()) };
         let class = network.class_id().filter(|&class| class != 0);
-        self.set_some("net_cls", "net_cls.classid", class)?;
+        self.set_some("network.classID", "net_cls", "net_cls.classid", class)?;
         for priority in network.priorities().iter().flatten() {
             let text = format!("{} {}", priority.name(), priority.priority());
-            self.set("net_prio", "net_prio.ifpriomap", text)?;
+            self.set("network.priorities", "net_prio", "net_prio.ifpriomap", text)?;
         }
         Ok(())
     }
