@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, Process};
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{DumpableBehavior, Pid, PidfdFlags};
+use rustix::process::{DumpableBehavior, Pid, PidfdFlags, Signal};
 
 use crate::birth::{self, Child};
 use crate::cgroup::Cgroup;
@@ -314,6 +314,8 @@ fn join(target: &OwnedFd, flags: u64) -> Result<()> {
 
 fn set_up_and_execute(tenant: &Tenant<'_>, channel: &Channel) -> Result<Infallible> {
     let Tenant { record, process, filter, options, .. } = tenant;
+    // Somebody in the container may stop us: the runtime's end must be ours then.
+    end_with_runtime(Some(Signal::KILL))?;
     let labels = Labels::open_inside(process)?;
     let mapped = record.namespaces.iter().any(|name| name == "user");
     if mapped {
@@ -340,11 +342,17 @@ fn set_up_and_execute(tenant: &Tenant<'_>, channel: &Channel) -> Result<Infallib
     settings::set_scheduling(process, false)?;
     labels.take()?;
     let filter = filter.as_ref();
+    end_with_runtime(None)?;
     let program = program::prepare(process, mapped, filter, options.preserve_fds, 0, channel, &[])?;
     channel.send(&Message::Ready)?;
     channel.expect_proceed()?;
     program::confine(process, filter, channel)?;
     Err(program.execute())
+}
+
+/// Whether the end of the runtime is ours; who runs as its program outlives it.
+fn end_with_runtime(signal: Option<Signal>) -> Result<()> {
+    rustix::process::set_parent_process_death_signal(signal).doing(|| "end with the runtime".into())
 }
 
 /// Answers the process until its program runs.

@@ -46,7 +46,7 @@ fn exchanged_links_lead_nowhere() {
             }
         });
         let end = Instant::now() + duration();
-        while Instant::now() < end {
+        while Instant::now() < end || runs <= 20 {
             runs += 1;
             started += i32::from(bundle.run().status.success());
             escaped += fs::read_dir(&outside).unwrap().count();

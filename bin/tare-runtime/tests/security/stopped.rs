@@ -16,14 +16,19 @@ open('/tmp/ready', 'w').close()
 def entering(pid):
     try: return b'tare-runtime' in open(f'/proc/{pid}/cmdline', 'rb').read()
     except OSError: return False
+stopped = set()
 while not os.path.exists('/tmp/stop'):
-    for pid in os.listdir('/proc'):
-        if not pid.isdigit() or pid == '1' or not entering(pid): continue
+    for pid in stopped | set(os.listdir('/proc')):
+        if not pid.isdigit() or pid == '1': continue
         try:
-            os.kill(int(pid), signal.SIGSTOP)
-            time.sleep(0.02) # it may have been executing the program
-            if entering(pid): open('/tmp/stopped', 'w').close()
-            else: os.kill(int(pid), signal.SIGCONT)
+            if entering(pid):
+                os.kill(int(pid), signal.SIGSTOP)
+                stopped.add(pid)
+                time.sleep(0.02) # it may have been executing the program
+                if entering(pid): open('/tmp/stopped', 'w').close()
+            elif pid in stopped:
+                stopped.discard(pid)
+                os.kill(int(pid), signal.SIGCONT)
         except OSError: pass
 "#;
 
