@@ -266,7 +266,7 @@ fn give_birth(
     }?;
     undo.child = Some(child.pid);
     // The doors are the first process's; this one ends before closing them one by one pays.
-    std::mem::forget(plan);
+    let _plan = std::mem::ManuallyDrop::new(plan);
     record.cgroup.attach(child.pid)?;
     net_devices::hand_over(spec::linux(&bundle.spec)?, child.pid)?;
     let ours = ours.take().ok_or(Error::NotRunning)?;
