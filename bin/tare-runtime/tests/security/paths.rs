@@ -138,7 +138,7 @@ fn ids_that_are_paths() {
 /// A state root in which everybody may exchange what is in it, and links that wait for what is written.
 #[test]
 fn state_and_pid_files_through_links() {
-    let bundle = Bundle::new(&["sleep", "600"]);
+    let bundle = Bundle::new(&["sleep", "3"]);
     let victim = bundle.directory.path().join("victim");
     fs::write(&victim, "mine").unwrap();
     let everybodys = bundle.state_root();
