@@ -11,7 +11,7 @@ use std::thread;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use serde_json::{Value, json};
-use support::{Bundle, NOTHING, error, text};
+use support::{Bundle, NOTHING, error};
 
 fn profile(action: &str, names: &[&str]) -> Value {
     json!({

@@ -45,7 +45,7 @@ impl Drop for StopOnDrop<'_> {
 /// No mounts in the image's /dev, so that what lies there is in use.
 fn bare_dev(script: &str) -> Bundle {
     let bundle = Bundle::shell(script).with(|config| {
-        let mounts = config["mounts"].as_array_mut().unwrap();
+        let mounts = config["mounts"].as_array_mut().expect("the mounts");
         mounts.retain(|mount| {
             let place = mount["destination"].as_str().expect("a path");
             !place.starts_with("/dev") || place == "/dev/pts"
