@@ -90,14 +90,16 @@ pub(crate) unsafe fn spawn_inside(
 ) -> Result<Child> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).doing(|| "make a pipe".into())?;
     // SAFETY: the caller vouches for one thread; the helper ends in _exit.
+    // The helper is born in the cgroup, and its child stays there: from inside a cgroup namespace a
+    // process of the host cannot be moved in (cgroups(7), `nsdelegate`).
     let helper =
-        match unsafe { syscalls::clone3(0, None) }.doing(|| "make a helper process".into())? {
+        match unsafe { syscalls::clone3(0, cgroup) }.doing(|| "make a helper process".into())? {
             Cloned::Parent { pid, .. } => pid,
             Cloned::Child => {
                 let joined = enter(writer.as_fd());
                 let flags = new | libc::CLONE_PARENT as u64;
                 // SAFETY: as above.
-                let answer = match joined.map(|()| unsafe { syscalls::clone3(flags, cgroup) }) {
+                let answer = match joined.map(|()| unsafe { syscalls::clone3(flags, None) }) {
                     Ok(Ok(Cloned::Child)) => end(child),
                     Ok(Ok(Cloned::Parent { pid, .. })) => pid.as_raw_nonzero().to_string(),
                     Ok(Err(error)) => format!("make the container's process: {error}"),
