@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
@@ -26,6 +27,21 @@ pub(crate) struct Arguments {
     version: Option<bool>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The arguments of this process; else the exit code, after help or what is wrong has been printed.
+/// Mistakes end as they end runc, whose users' scripts know its codes.
+pub(crate) fn parse() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|mistake| {
+        if mistake.kind() == ErrorKind::InvalidSubcommand {
+            let name = mistake.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
+            eprintln!("No help topic for '{}'", name.unwrap_or_default());
+            return ExitCode::from(3);
+        }
+        let _ = mistake.print();
+        let asked = !mistake.use_stderr();
+        if asked { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    })
 }
 
 /// Options before the command.
@@ -141,6 +157,15 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it stays in the foreground with a container's process.
+    pub(crate) fn stays(&self) -> bool {
+        match self {
+            Self::Run(options) => !options.detach,
+            Self::Exec(options) => !options.detach,
+            _ => false,
+        }
+    }
+
     /// The exit code when it failed: that of `exec` is told from most programs' own 1.
     pub(crate) fn failure(&self) -> ExitCode {
         if matches!(self, Self::Exec(_)) { ExitCode::from(255) } else { ExitCode::FAILURE }

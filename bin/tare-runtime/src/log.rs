@@ -22,11 +22,25 @@ impl Log {
         Self { file: globals.log.clone(), format: globals.log_format, debug: globals.debug }
     }
 
+    /// What matters enough to be written.
+    pub(crate) fn least(&self) -> Level {
+        if self.debug { Level::Debug } else { Level::Warning }
+    }
+
     /// A failure with its causes, in one line.
     pub(crate) fn error(&self, error: &anyhow::Error) {
+        self.tell_error("tare-runtime: error: ", error);
+    }
+
+    /// The same without our name before it.
+    pub(crate) fn error_plainly(&self, error: &anyhow::Error) {
+        self.tell_error("", error);
+    }
+
+    fn tell_error(&self, prefix: &str, error: &anyhow::Error) {
         let message = bearable(format!("{error:#}"));
         let unwritten = self.append("error", &message);
-        eprintln!("tare-runtime: error: {}", message.replace('\n', " "));
+        eprintln!("{prefix}{}", message.replace('\n', " "));
         if let Err(error) = unwritten {
             eprintln!("tare-runtime: error: write the log: {error}");
         }

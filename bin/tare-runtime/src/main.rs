@@ -2,8 +2,8 @@
 //!
 //! A file per command in `commands`; this one reads the arguments, calls, and reports a failure once: a
 //! line on stderr, and in the log that an engine asked for. Exit codes: the container's own for `run`
-//! and `exec` in the foreground, 1 when something failed (255 for `exec`, as runc has it), 2 for a
-//! wrong command line.
+//! and `exec` in the foreground, 1 when something failed (255 for `exec` and for a program that the
+//! kernel does not execute, as runc has it), 1 for a wrong command line, 3 for an unknown command.
 
 #![allow(
     clippy::disallowed_methods,
@@ -21,8 +21,6 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use clap::Parser;
-
 use crate::arguments::{Arguments, Command};
 use crate::log::Log;
 
@@ -31,9 +29,13 @@ static LOG: OnceLock<Log> = OnceLock::new();
 
 fn main() -> ExitCode {
     let unshielded = shield();
-    let arguments = Arguments::parse();
+    let arguments = match arguments::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let log = LOG.get_or_init(|| Log::new(&arguments.globals));
-    container::on_notice(|level, text| {
+    let least = log.least();
+    container::on_notice(least, |level, text| {
         if let Some(log) = LOG.get() {
             log.notice(level, text);
         }
@@ -41,11 +43,20 @@ fn main() -> ExitCode {
     log.debug(&format!("{:?}", arguments.command));
     match unshielded.and_then(|()| run(&arguments)) {
         Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            log.error(&error);
-            arguments.command.failure()
-        }
+        Err(error) => fail(log, &arguments.command, &error),
     }
+}
+
+/// A failure is reported once. Who stays with a container hears of a program that cannot be executed
+/// in the plain words that the container itself would have used.
+fn fail(log: &Log, command: &Command, error: &anyhow::Error) -> ExitCode {
+    let not_executed = matches!(error.downcast_ref(), Some(container::Error::NotExecuted(_)));
+    if not_executed && command.stays() {
+        log.error_plainly(error);
+        return ExitCode::from(255);
+    }
+    log.error(error);
+    command.failure()
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<u8> {

@@ -5,8 +5,8 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 
-use serde_json::json;
-use support::{Bundle, error, text};
+use serde_json::{Value, json};
+use support::{Bundle, NOTHING, error, text};
 
 #[test]
 fn a_failed_hook_is_named_by_its_place_and_heard() {
@@ -73,4 +73,67 @@ fn debug_lines_are_logruss() {
     let output = bundle.runtime().args(["--debug", "list", "-q"]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(stderr.starts_with("time=\"") && stderr.contains(" level=debug msg="), "{stderr}");
+}
+
+#[test]
+fn debug_lines_come_from_both_sides() {
+    let bundle = Bundle::new(&["true"]);
+    bundle.write();
+    let log = bundle.directory.path().join("log");
+    let mut command = bundle.runtime();
+    command.arg("--log").arg(&log).args(["--log-format", "json", "--debug", "run", "-b"]);
+    let output = command.arg(bundle.directory.path()).arg(&bundle.id).output().unwrap();
+    assert_eq!(text(&output, 0), "");
+    assert!(output.stderr.is_empty(), "{:?}", String::from_utf8_lossy(&output.stderr));
+    let lines = fs::read_to_string(log).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["level"] == "debug" && line["time"].is_string()));
+    let has = |part: &str| lines.iter().any(|line| line["msg"].as_str().unwrap().contains(part));
+    assert!(has("Run(") && has("child process in init()"), "{lines:?}");
+}
+
+#[test]
+fn without_debug_nothing_is_told() {
+    let bundle = Bundle::new(&["true"]);
+    assert!(bundle.run().stderr.is_empty());
+}
+
+#[test]
+fn a_program_without_interpreter_is_told_in_the_containers_own_words() {
+    let bundle = Bundle::new(&["/script"]);
+    let script = bundle.rootfs().join("script");
+    fs::write(&script, "#!/no/such/interpreter\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = bundle.run();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(told, "exec /script: no such file or directory\n");
+    assert_eq!(output.status.code(), Some(255));
+    assert_eq!(bundle.leftovers(), NOTHING);
+}
+
+#[test]
+fn a_containers_early_hooks_stand_in_its_root() {
+    let bundle = Bundle::new(&["cat", "/made"]).with(|config| {
+        let hook = json!([{ "path": "/bin/sh", "args": ["sh", "-c", "echo here > made"] }]);
+        config["hooks"] = json!({ "createContainer": hook });
+    });
+    assert_eq!(text(&bundle.run(), 0), "here\n");
+}
+
+#[test]
+fn wrong_words_end_as_they_end_runc() {
+    let bundle = Bundle::new(&["true"]);
+    for (words, code, message) in [
+        (&["frobnicate", "-h"][..], 3, "No help topic for 'frobnicate'"),
+        (&["list", "--frobnicate"], 1, "--frobnicate"),
+        (&["kill"], 1, "CONTAINER_ID"),
+    ] {
+        let output = bundle.runtime().args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{words:?}");
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(errors.contains(message), "{errors}");
+    }
+    for words in [&["-h"][..], &["kill", "-h"], &["help", "kill"], &["kill", "--help"]] {
+        assert!(bundle.runtime().args(words).output().unwrap().status.success(), "{words:?}");
+    }
 }

@@ -90,3 +90,11 @@ fn wrong_questions_are_errors() {
     bundle.succeed(&["delete", "@"]);
     assert!(bundle.fail(&["events", "--stats", "@"]).contains("does not exist"));
 }
+
+#[test]
+fn events_are_found_by_their_beginning() {
+    let bundle = started(&["sleep", "600"]);
+    let text = bundle.succeed(&["events", "--stats", "@"]);
+    let head = format!(r#"{{"type":"stats","id":"{}","data":{{"#, bundle.id);
+    assert!(text.starts_with(&head), "{text}");
+}

@@ -1,4 +1,4 @@
-//! `kill`, `delete`, and the end of a container in general.
+//! `delete`, and the end of a container in general.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -8,29 +8,11 @@ use crate::error::{Doing, Error, Result};
 use crate::hooks::{self, Point};
 use crate::id::ContainerId;
 use crate::process_stat::ProcessStat;
-use crate::signals::Signal;
 use crate::state::{Record, StateDir, Status};
 use crate::syscalls;
 
 /// How long killed processes may take to disappear.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Sends a signal to the container's first process, or to all its processes.
-///
-/// # Errors
-/// [`Error::NotFound`]; [`Error::NotRunning`] when the container is stopped.
-pub fn kill(root: &Path, id: &ContainerId, signal: Signal, all: bool) -> Result<()> {
-    let dir = StateDir::new(root, id);
-    let record = dir.load()?;
-    if all {
-        return kill_all(&record.cgroup, signal);
-    }
-    if dir.status(&record) == Status::Stopped {
-        return Err(Error::NotRunning);
-    }
-    syscalls::kill(record.pid, signal.number())
-        .doing(|| format!("signal process {} of container {id}", record.pid))
-}
 
 /// Removes a stopped container; with `force` one in any state, and then a missing one is no error.
 ///
@@ -110,18 +92,6 @@ pub(crate) fn empty(cgroup: &Cgroup) -> Result<()> {
         left.is_empty()
     });
     if none { Ok(()) } else { Err(Error::Init("the container's processes do not die".into())) }
-}
-
-fn kill_all(cgroup: &Cgroup, signal: Signal) -> Result<()> {
-    for pid in cgroup.processes()? {
-        match syscalls::kill(pid, signal.number()) {
-            Err(error) if error.raw_os_error() != Some(libc::ESRCH) => {
-                return Err(error).doing(|| format!("signal process {pid}"));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
 }
 
 fn wait_until(mut done: impl FnMut() -> bool) -> bool {

@@ -58,6 +58,9 @@ pub enum Error {
     /// The container's first process failed while it set itself up; the text is its own report.
     #[error("{0}")]
     Init(String),
+    /// All was set up, but the kernel did not execute the program; the text says why.
+    #[error("{0}")]
+    NotExecuted(String),
     /// A hook failed.
     #[error("error running {point} hook #{index}: {path}: {reason}")]
     Hook {

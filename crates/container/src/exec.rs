@@ -249,7 +249,7 @@ fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup) -> Result<(Child, Channel)> {
     let body = || {
         let done = close_but(first, &[Some(theirs.as_fd())]);
         let Err(error) = done.and_then(|()| set_up_and_execute(&tenant, &theirs));
-        let _ = theirs.send(&Message::Failed(error.to_string()));
+        let _ = theirs.fail(error);
         syscalls::exit_now(1)
     };
     // SAFETY: no thread is started in this program before the process runs.
@@ -316,6 +316,7 @@ fn set_up_and_execute(tenant: &Tenant<'_>, channel: &Channel) -> Result<Infallib
     let Tenant { record, process, filter, options, .. } = tenant;
     // Somebody in the container may stop us: the runtime's end must be ours then.
     end_with_runtime(Some(Signal::KILL))?;
+    channel.debug(|| "child process in init()".into())?;
     let labels = Labels::open_inside(process)?;
     let mapped = record.namespaces.iter().any(|name| name == "user");
     if mapped {
@@ -344,6 +345,7 @@ fn set_up_and_execute(tenant: &Tenant<'_>, channel: &Channel) -> Result<Infallib
     let filter = filter.as_ref();
     end_with_runtime(None)?;
     let program = program::prepare(process, mapped, filter, options.preserve_fds, 0, channel, &[])?;
+    channel.debug(|| "init: closing the pipe to signal completion".into())?;
     channel.send(&Message::Ready)?;
     channel.expect_proceed()?;
     program::confine(process, filter, channel)?;
@@ -384,7 +386,9 @@ fn begin(
                 crate::seccomp::hand_over(seccomp, child, channel, number, &state)?;
             }
             Message::Warning(text) => notice::warn(&text),
+            Message::Debug(text) => notice::debug(|| text),
             Message::Failed(report) => return Err(Error::Init(report)),
+            Message::NotExecuted(report) => return Err(Error::NotExecuted(report)),
             Message::End => return Ok(()),
             Message::Proceed | Message::RunHooks | Message::NeedSource(_) | Message::Source(_) => {}
         }

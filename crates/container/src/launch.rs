@@ -140,6 +140,7 @@ pub(crate) fn blank_record(
         annotations,
         cgroup,
         no_new_keyring: options.no_new_keyring,
+        shares_pids: !namespaces::has_own_pids(spec),
         namespaces: namespaces::names(spec),
         rdt: intel_rdt::RdtGroups::default(),
         config: Kept::of(spec),
@@ -309,7 +310,9 @@ fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
                 mount_source::provide(bundle, namespaces, child, channel, index)?;
             }
             Message::Warning(text) => notice::warn(&text),
+            Message::Debug(text) => notice::debug(|| text),
             Message::Failed(report) => return Err(Error::Init(report)),
+            Message::NotExecuted(report) => return Err(Error::NotExecuted(report)),
             Message::End => {
                 return Err(Error::Init(
                     "the container's process died while it set itself up".into(),

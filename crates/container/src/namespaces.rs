@@ -40,6 +40,14 @@ pub(crate) fn has(spec: &Spec, kind: LinuxNamespaceType) -> bool {
     list(spec).iter().any(|namespace| namespace.typ() == kind)
 }
 
+/// Whether the container gets a new pid namespace.
+pub(crate) fn has_own_pids(spec: &Spec) -> bool {
+    let new = |namespace: &LinuxNamespace| {
+        namespace.path().as_ref().is_none_or(|path| path.as_os_str().is_empty())
+    };
+    list(spec).iter().any(|it| it.typ() == LinuxNamespaceType::Pid && new(it))
+}
+
 fn list(spec: &Spec) -> &[LinuxNamespace] {
     let linux = spec.linux().as_ref();
     linux.and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default()

@@ -12,21 +12,29 @@ pub enum Level {
     Debug,
 }
 
-static LISTENER: OnceLock<fn(Level, &str)> = OnceLock::new();
+type Listener = (Level, fn(Level, &str));
 
-/// Has notices told to `listener` from now on; of several calls the first counts.
-pub fn on_notice(listener: fn(Level, &str)) {
-    let _ = LISTENER.set(listener);
+static LISTENER: OnceLock<Listener> = OnceLock::new();
+
+/// Has notices told to `listener` from now on, those of `least` and what matters more; of several
+/// calls the first counts.
+pub fn on_notice(least: Level, listener: fn(Level, &str)) {
+    let _ = LISTENER.set((least, listener));
 }
 
 pub(crate) fn warn(text: &str) {
-    if let Some(listener) = LISTENER.get() {
+    if let Some((_, listener)) = LISTENER.get() {
         listener(Level::Warning, text);
     }
 }
 
 pub(crate) fn debug(text: impl FnOnce() -> String) {
-    if let Some(listener) = LISTENER.get() {
+    if let Some((Level::Debug, listener)) = LISTENER.get() {
         listener(Level::Debug, &text());
     }
+}
+
+/// Whether anyone listens to what [`debug`] tells.
+pub(crate) fn debugs() -> bool {
+    LISTENER.get().is_some_and(|(least, _)| *least == Level::Debug)
 }

@@ -11,7 +11,7 @@ use crate::launch::{CreateOptions, Launched, launch};
 use crate::signals::SignalQueue;
 use crate::state::{Record, StateDir, Status};
 use crate::sync::Message;
-use crate::{starting, syscalls};
+use crate::{notice, starting, syscalls};
 
 /// How `run` stays with the container; runc's flags of the same names.
 #[derive(Clone, Debug, Default)]
@@ -107,8 +107,10 @@ fn begin(launched: &Launched, signals: &SignalQueue) -> Result<()> {
     loop {
         match launched.channel.receive_unless_ended(signals)? {
             Message::End => break,
-            Message::Warning(text) => crate::notice::warn(&text),
+            Message::Warning(text) => notice::warn(&text),
+            Message::Debug(text) => notice::debug(|| text),
             Message::Failed(report) => return Err(Error::Init(report)),
+            Message::NotExecuted(report) => return Err(Error::NotExecuted(report)),
             _ => {}
         }
     }

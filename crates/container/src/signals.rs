@@ -8,7 +8,8 @@ use std::str::FromStr;
 
 use crate::error::{Doing, Error, Result};
 
-/// A signal of signal(7), `TERM`, `SIGTERM` or `15`, and `RTMIN+n`.
+/// A signal of signal(7), `TERM`, `SIGTERM` or `15`, and `RTMIN+n`; 0 only asks whether there is a
+/// process (kill(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signal(i32);
 
@@ -66,7 +67,7 @@ impl FromStr for Signal {
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || Error::UnknownSignal(text.to_owned());
         if let Ok(number) = text.parse() {
-            return if (1..=64).contains(&number) { Ok(Self(number)) } else { Err(unknown()) };
+            return if (0..=64).contains(&number) { Ok(Self(number)) } else { Err(unknown()) };
         }
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -155,6 +156,22 @@ impl AsFd for SignalQueue {
     }
 }
 
+/// Has the signals that ask a process to end do so. The first process of a pid namespace is spared by
+/// the kernel what it did not ask for (pid_namespaces(7)); execve(2) takes this back.
+pub(crate) fn end_when_asked() {
+    extern "C" fn end(signal: libc::c_int) {
+        crate::syscalls::exit_now(128 + signal);
+    }
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
+        // SAFETY: the handler makes one system call. Who ignored a signal before goes on to do so.
+        unsafe {
+            if libc::signal(signal, end as extern "C" fn(libc::c_int) as usize) == libc::SIG_IGN {
+                libc::signal(signal, libc::SIG_IGN);
+            }
+        }
+    }
+}
+
 /// Gives SIGPIPE its default action back, which Rust's start-up code took and execve would keep.
 pub(crate) fn restore_pipe_signal() {
     // SAFETY: sets a default action.
@@ -175,10 +192,11 @@ mod tests {
             ("RTMIN+1", 35),
             ("RTMAX-2", 62),
             ("64", 64),
+            ("0", 0),
         ] {
             assert_eq!(text.parse::<Signal>().unwrap().number(), number, "{text}");
         }
-        for text in ["", "0", "65", "-1", "NOPE", "SIGRTMIN+99", "SIG"] {
+        for text in ["", "65", "-1", "NOPE", "SIGRTMIN+99", "SIG"] {
             assert!(text.parse::<Signal>().is_err(), "{text:?}");
         }
     }

@@ -97,6 +97,9 @@ pub(crate) struct Record {
     /// Its processes keep their callers' session keyring.
     #[serde(default)]
     pub(crate) no_new_keyring: bool,
+    /// The container has no pid namespace of its own: its processes do not end with the first.
+    #[serde(default)]
+    pub(crate) shares_pids: bool,
     /// Namespaces that `exec` joins, as names below `/proc/<pid>/ns`.
     pub(crate) namespaces: Vec<String>,
     /// Directories of resctrl that were made for it.

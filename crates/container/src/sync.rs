@@ -17,6 +17,7 @@ use rustix::net::{
 };
 
 use crate::error::{Doing, Error, Result};
+use crate::notice;
 use crate::signals::SignalQueue;
 
 /// The longest error text that is passed on, in bytes.
@@ -41,6 +42,10 @@ pub(crate) enum Message {
     Ready,
     /// init → runtime: something to tell the user, though nothing failed.
     Warning(String),
+    /// init → runtime: how something is done, for who asked for that.
+    Debug(String),
+    /// init → runtime: the program could not be executed, in words.
+    NotExecuted(String),
     /// init → runtime: it failed, in words.
     Failed(String),
     /// The other side is gone.
@@ -70,9 +75,24 @@ impl Channel {
             Message::Source(source) => self.send_bytes(b"o", Some(source.as_fd())),
             Message::SeccompListener(fd) => self.send_bytes(format!("s{fd}").as_bytes(), None),
             Message::Warning(text) => self.send_text('w', text),
+            Message::Debug(text) => self.send_text('d', text),
+            Message::NotExecuted(text) => self.send_text('x', text),
             Message::Failed(text) => self.send_text('e', text),
             Message::End => Ok(()),
         }
+    }
+
+    /// Tells what went wrong.
+    pub(crate) fn fail(&self, error: Error) -> Result<()> {
+        self.send(&match error {
+            Error::NotExecuted(report) => Message::NotExecuted(report),
+            error => Message::Failed(error.to_string()),
+        })
+    }
+
+    /// Tells how something is done, where anyone listens.
+    pub(crate) fn debug(&self, text: impl FnOnce() -> String) -> Result<()> {
+        if notice::debugs() { self.send(&Message::Debug(text())) } else { Ok(()) }
     }
 
     /// Waits for the next message.
@@ -184,6 +204,8 @@ fn parse(bytes: &[u8], descriptor: Option<OwnedFd>) -> Result<Message> {
             text(number).parse().map(Message::SeccompListener).map_err(|_| unexpected())
         }
         (Some((b'w', warning)), _) => Ok(Message::Warning(text(warning))),
+        (Some((b'd', told)), _) => Ok(Message::Debug(text(told))),
+        (Some((b'x', report)), _) => Ok(Message::NotExecuted(text(report))),
         (Some((b'e', report)), _) => Ok(Message::Failed(text(report))),
         _ => Err(unexpected()),
     }

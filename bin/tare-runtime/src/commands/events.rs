@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::Args;
 use container::{ContainerId, Event, Watch};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::arguments::Globals;
 
@@ -29,7 +29,7 @@ pub(crate) fn run(globals: &Globals, options: &Options) -> anyhow::Result<u8> {
     }
     let mut watch = Watch::open(&globals.root()?, &options.container_id)?;
     let id = options.container_id.as_str();
-    let stats = |watch: &Watch| print(&json!({ "type": "stats", "id": id, "data": watch.stats() }));
+    let stats = |watch: &Watch| print("stats", id, Some(watch.stats()));
     if options.stats {
         stats(&watch)?;
         return Ok(0);
@@ -37,16 +37,18 @@ pub(crate) fn run(globals: &Globals, options: &Options) -> anyhow::Result<u8> {
     loop {
         match watch.wait(options.interval)? {
             Event::Nothing => stats(&watch)?,
-            Event::OutOfMemory => print(&json!({ "type": "oom", "id": id }))?,
+            Event::OutOfMemory => print("oom", id, None)?,
             Event::End => return Ok(0),
         }
     }
 }
 
-/// A line at once: who reads it waits for it.
-fn print(event: &Value) -> std::io::Result<()> {
+/// A line at once: who reads it waits for it. Its members stand in runc's order, by which scripts find
+/// them.
+fn print(kind: &str, id: &str, data: Option<Value>) -> std::io::Result<()> {
+    let data = data.map(|data| format!(",\"data\":{data}")).unwrap_or_default();
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{event}")?;
+    writeln!(out, r#"{{"type":"{kind}","id":"{id}"{data}}}"#)?;
     out.flush()
 }
 

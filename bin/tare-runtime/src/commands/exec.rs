@@ -37,7 +37,7 @@ pub(crate) struct Options {
     process: Option<PathBuf>,
     /// Return as soon as the program runs
     #[arg(short, long)]
-    detach: bool,
+    pub(crate) detach: bool,
     /// Write the process's number to this file
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,

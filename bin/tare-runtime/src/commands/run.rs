@@ -13,7 +13,7 @@ pub(crate) struct Options {
     bundle: BundleOptions,
     /// Return as soon as the program runs
     #[arg(short, long)]
-    detach: bool,
+    pub(crate) detach: bool,
     /// Do not delete the container when it has ended
     #[arg(long)]
     keep: bool,

@@ -127,7 +127,7 @@ impl Bundle {
     fn call(&self, args: &[&str]) -> Output {
         let mut command = self.runtime();
         command.args(args.iter().map(|arg| if *arg == "@" { self.id.as_str() } else { arg }));
-        if matches!(args[0], "create" | "run") {
+        if matches!(args[0], "create" | "run") || args.contains(&"-d") {
             let errors = self.directory.path().join("stderr");
             let file = fs::File::create(&errors).expect("make a file");
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);

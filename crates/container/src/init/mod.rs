@@ -55,7 +55,7 @@ pub(crate) struct Plan<'a> {
 /// Runs the container's program.
 pub(crate) fn run(plan: Plan<'_>, channel: &Channel) -> ! {
     let Err(error) = set_up_and_execute(plan, channel);
-    let _ = channel.send(&Message::Failed(error.to_string()));
+    let _ = channel.fail(error);
     syscalls::exit_now(1)
 }
 
@@ -63,11 +63,14 @@ fn set_up_and_execute(mut plan: Plan<'_>, channel: &Channel) -> Result<Infallibl
     let spec = &plan.bundle.spec;
     let process = spec::process(spec)?;
     syscalls::forget_environment();
+    // In runc's words, by which its users find out how far a container came.
+    channel.debug(|| "nsexec container setup".into())?;
     if namespaces::has_user(spec) {
         channel.expect_proceed()?;
     }
     let labels = Labels::open(process)?;
     isolate(&plan, spec, process)?;
+    channel.debug(|| "child process in init()".into())?;
     let mut rootfs = rootfs::enter(spec, &plan.bundle.rootfs)?;
     let ask = |index| ask_for_source(channel, index);
     rootfs.mount_all(spec, &plan.bundle.path, plan.cgroup, &ask)?;
@@ -77,7 +80,7 @@ fn set_up_and_execute(mut plan: Plan<'_>, channel: &Channel) -> Result<Infallibl
         _ => None,
     };
     rootfs.ensure_cwd(process.cwd())?;
-    run_early_hooks(&plan, spec, channel)?;
+    run_early_hooks(&plan, spec, &rootfs, channel)?;
     rootfs.protect(spec)?;
     rootfs.pivot(spec, &plan.bundle.rootfs, plan.no_pivot)?;
     if terminal.is_none() {
@@ -183,13 +186,19 @@ pub(crate) fn become_root() -> Result<()> {
 }
 
 /// Hooks that see the host's file system: the runtime's in the runtime, the container's here.
-fn run_early_hooks(plan: &Plan<'_>, spec: &Spec, channel: &Channel) -> Result<()> {
+///
+/// The container's stand in its root, as runc has it.
+fn run_early_hooks(plan: &Plan<'_>, spec: &Spec, rootfs: &Rootfs, channel: &Channel) -> Result<()> {
     let hooks = spec.hooks().as_ref();
     let wanted = |point| !hooks::at(hooks, point).is_empty();
     if wanted(Point::Prestart) || wanted(Point::CreateRuntime) {
         channel.send(&Message::RunHooks)?;
         channel.expect_proceed()?;
     }
+    if !wanted(Point::CreateContainer) {
+        return Ok(());
+    }
+    rustix::process::fchdir(rootfs.root.as_fd()).doing(|| "enter the root".into())?;
     let state = State { pid: own_pid(), status: Status::Creating, ..plan.state.clone() };
     hooks::run(hooks, Point::CreateContainer, &state)
 }
@@ -221,6 +230,9 @@ fn finish(
     labels.take()?;
     let filter = plan.filter.as_ref();
     let kept = plan.waiting.as_ref().map(Waiting::descriptors);
+    if plan.waiting.is_some() {
+        crate::signals::end_when_asked();
+    }
     let program = program::prepare(
         process,
         namespaces::has_user(spec),
@@ -230,6 +242,7 @@ fn finish(
         channel,
         kept.as_ref().map_or(&[], |kept| &kept[..]),
     )?;
+    channel.debug(|| "init: closing the pipe to signal completion".into())?;
     channel.send(&Message::Ready)?;
     channel.expect_proceed()?;
     if let Some(waiting) = &plan.waiting {

@@ -168,7 +168,7 @@ impl Program {
     /// execve(2); returns only when it failed.
     pub(crate) fn execute(&self) -> Error {
         let error = syscalls::execve(&self.path, &self.args, &self.env);
-        Error::Init(format!("exec {}: {}", self.path.to_string_lossy(), reason(&error)))
+        Error::NotExecuted(format!("exec {}: {}", self.path.to_string_lossy(), reason(&error)))
     }
 }
 
