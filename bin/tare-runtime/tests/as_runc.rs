@@ -17,7 +17,7 @@ fn a_failed_hook_is_named_by_its_place_and_heard() {
     });
     let message = error(&bundle.run());
     assert!(message.contains("error running createRuntime hook #1: /bin/sh: "), "{message}");
-    assert!(message.contains("3, stderr: lost"), "{message}");
+    assert!(message.contains("exit status 3, ") && message.contains("stderr: lost"), "{message}");
 }
 
 #[test]

@@ -13,6 +13,14 @@ fn features_name_what_works() {
     let features: Value = serde_json::from_str(&bundle.succeed(&["features"])).unwrap();
     assert_eq!(features["ociVersionMax"], "1.3.0");
     assert_eq!(features["linux"]["namespaces"].as_array().unwrap().len(), 8);
+    for (field, name) in [
+        ("cgroup", "systemd"),
+        ("intelRdt", "enabled"),
+        ("netDevices", "enabled"),
+        ("seccomp", "enabled"),
+    ] {
+        assert_eq!(features["linux"][field][name], true, "{field}.{name}");
+    }
     for option in ["rro", "ridmap", "tmpcopyup", "rslave"] {
         assert!(features["mountOptions"].as_array().unwrap().contains(&json!(option)), "{option}");
     }
