@@ -79,3 +79,12 @@ EOF
 
 # Where cargo leaves the programs of a profile: release or debug.
 programs() { printf '%s/%s/%s' "${CARGO_TARGET_DIR:-$top/target}" "$(rustc --print host-tuple)" "$1"; }
+
+# What conformance/oci-suite/build needs from Debian: Go, and the libraries that the suite uses.
+suite_packages=(
+    busybox-static golang-go golang-github-blang-semver-dev golang-github-google-uuid-dev
+    golang-github-hashicorp-go-multierror-dev golang-github-mrunalp-fileutils-dev
+    golang-github-opencontainers-selinux-dev golang-github-opencontainers-specs-dev
+    golang-github-sirupsen-logrus-dev golang-gocapability-dev
+    golang-github-urfave-cli-dev golang-github-xeipuuv-gojsonschema-dev golang-golang-x-sys-dev
+)

@@ -4,6 +4,8 @@
 //! When it goes, so do its mounts and its containers, also after a failure. Programs are the ones
 //! that `cargo build` left beside the tests; a missing program or peer fails the test that wants it.
 
+pub mod oci_suite;
+
 use std::ffi::OsStr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -194,7 +194,7 @@ fn hooks_run_at_their_points_with_the_state() {
     }
     let statuses: Vec<_> =
         lines.iter().map(|(_, state)| state["status"].as_str().unwrap()).collect();
-    assert_eq!(statuses, ["creating", "creating", "creating", "running", "stopped"]);
+    assert_eq!(statuses, ["created", "creating", "creating", "running", "stopped"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::error::{Error, Result, reason};
-use crate::state::State;
+use crate::state::{State, Status};
 use crate::syscalls;
 
 /// A point in a container's life.
@@ -34,6 +34,17 @@ pub(crate) enum Point {
 }
 
 impl Point {
+    /// The container's status while hooks of this point run. That prestart hooks see `created` is what
+    /// the validation suite of OCI's runtime-tools asks for and crun says; runc says `creating`.
+    pub(crate) fn status(self) -> Status {
+        match self {
+            Self::CreateRuntime | Self::CreateContainer => Status::Creating,
+            Self::Prestart | Self::StartContainer => Status::Created,
+            Self::Poststart => Status::Running,
+            Self::Poststop => Status::Stopped,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Prestart => "prestart",
@@ -74,6 +85,15 @@ pub(crate) fn run_in(
 ) -> Result<()> {
     let mut numbered = at(hooks, point).iter().enumerate();
     numbered.try_for_each(|(index, hook)| run_one(point, index, hook, state, environment))
+}
+
+/// Runs the hooks that come while the first process waits in the host's file system.
+pub(crate) fn run_for_runtime(hooks: Option<&Hooks>, mut state: State) -> Result<()> {
+    for point in [Point::Prestart, Point::CreateRuntime] {
+        state.status = point.status();
+        run(hooks, point, &state)?;
+    }
+    Ok(())
 }
 
 /// Runs all hooks of a point, whatever becomes of each, and returns the first failure.

@@ -291,8 +291,7 @@ fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
             Message::Ready => break,
             Message::RunHooks => {
                 let state = launched.record.state(Status::Creating);
-                hooks::run(spec.hooks().as_ref(), Point::Prestart, &state)?;
-                hooks::run(spec.hooks().as_ref(), Point::CreateRuntime, &state)?;
+                hooks::run_for_runtime(spec.hooks().as_ref(), state)?;
                 launched.channel.send(&Message::Proceed)?;
             }
             Message::Terminal(master) => match &options.console_socket {

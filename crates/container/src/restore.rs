@@ -31,7 +31,7 @@ use crate::criu::{self, CriuOptions, Kind, Options, Response, Service, field};
 use crate::delete::destroy;
 use crate::error::{Doing, Error, Result};
 use crate::foreground::stay;
-use crate::hooks::{self, Point};
+use crate::hooks;
 use crate::id::ContainerId;
 use crate::launch::{self, CreateOptions, Undo};
 use crate::process_stat::ProcessStat;
@@ -154,9 +154,7 @@ impl Restored<'_> {
             ("setup-namespaces", _) => {
                 let mut state = self.record.state(Status::Creating);
                 state.pid = heard.pid;
-                let hooks = self.bundle.spec.hooks().as_ref();
-                hooks::run(hooks, Point::Prestart, &state)?;
-                hooks::run(hooks, Point::CreateRuntime, &state)
+                hooks::run_for_runtime(self.bundle.spec.hooks().as_ref(), state)
             }
             ("orphan-pts-master", Some(master)) => match &self.create.console_socket {
                 Some(socket) => console::send_master(socket, master),

@@ -39,20 +39,24 @@ pub(crate) fn prepare(
     let umask = process.user().umask().unwrap_or(0o022);
     rustix::process::umask(Mode::from_raw_mode(umask & 0o777));
     give_standard_streams(process.user().uid())?;
+    let entered = enter_directory(process.cwd(), true)?;
+    if entered {
+        // Before the filter, which may forbid to ask.
+        check_directory()?;
+    }
     if process.no_new_privileges() == Some(true) {
         identity::forbid_new_privileges()?;
     } else {
         // Without no-new-privileges a filter can be loaded only by who has CAP_SYS_ADMIN still.
         load_filter(filter, channel)?;
     }
-    let entered = enter_directory(process.cwd(), true)?;
     for warning in identity::assume(process, mapped)? {
         channel.send(&Message::Warning(warning))?;
     }
     if !entered {
         enter_directory(process.cwd(), false)?;
+        check_directory()?;
     }
-    check_directory()?;
     let program = Program::find(process, listen_fds)?;
     if process.no_new_privileges() == Some(true) && filter.is_some_and(Filter::notifies) {
         // Its descriptor is taken by the runtime, which goes once the container is created.

@@ -66,7 +66,9 @@ pub(super) fn check(index: usize, mount: &Mount, spec: &Spec) -> Result<()> {
     let options = Options::parse(mount.options().iter().flatten());
     let field = |name| format!("mounts[{index}].{name} ({})", mount.destination().display());
     let bind = is_bind(mount, &options);
-    if let Some(unknown) = options.data.first().filter(|_| bind) {
+    // `name=value` is a file system's, of which a bind mount makes none: the kernel passes it over, and
+    // crun and runc before 1.2 do. A single word is a flag that nobody knows.
+    if let Some(unknown) = options.data.iter().find(|option| bind && !option.contains('=')) {
         let reason = format!("unknown option {unknown:?} for a bind mount");
         return Err(Error::spec(field("options"), reason));
     }
