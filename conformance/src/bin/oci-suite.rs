@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for runtime in runtimes {
         let (name, path) = runtime.split_once('=').ok_or("a runtime is NAME=PATH")?;
         eprintln!("{name}: {} programs", programs.len());
-        columns.push((name, suite.run_all(&programs, &PathBuf::from(path), 4)?));
+        columns.push((name, suite.run_all(&programs, &PathBuf::from(path), 6)?));
     }
     let reasons = read_reasons(Path::new(reasons))?;
     let table = render(&suite.version()?, &programs, &columns, &reasons)?;
