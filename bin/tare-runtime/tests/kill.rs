@@ -15,18 +15,18 @@ fn started(bundle: &Bundle) {
 /// A container among the host's processes.
 fn among_the_hosts(args: &[&str]) -> Bundle {
     Bundle::new(args).with(|config| {
-        let namespaces = config["linux"]["namespaces"].as_array_mut().unwrap();
+        let namespaces = config["linux"]["namespaces"].as_array_mut().expect("a list");
         namespaces.retain(|namespace| namespace["type"] != "pid");
     })
 }
 
 fn processes(bundle: &Bundle) -> Vec<i32> {
-    serde_json::from_str(&bundle.succeed(&["ps", "-f", "json", "@"])).unwrap()
+    serde_json::from_str(&bundle.succeed(&["ps", "-f", "json", "@"])).expect("JSON")
 }
 
 fn is_alive(pid: i32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !matches!(stat.rsplit(") ").next().unwrap().as_bytes()[0], b'Z' | b'X'))
+    let ended = |stat: &str| stat.contains(") Z ") || stat.contains(") X ");
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !ended(&stat))
 }
 
 #[test]
