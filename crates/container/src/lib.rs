@@ -105,6 +105,7 @@ pub use restore::{RestoreOptions, restore};
 pub use run::{RunOptions, create, run, start};
 pub use shield::shield;
 pub use signals::Signal;
+pub use spec::check_configuration;
 pub use state::{State, Status};
 pub use time::rfc3339 as timestamp;
 pub use update::{Schemata, update};

@@ -64,6 +64,15 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
+/// Checks the text of a `config.json` (runtime-spec, config.md) as [`create`](crate::create) does before
+/// it makes anything. Nothing is changed.
+///
+/// # Errors
+/// What is wrong with it, with the member's name, or the document's where no member is to blame.
+pub fn check_configuration(text: &[u8]) -> Result<()> {
+    from_document(document::parse("config.json", text)?).map(drop)
+}
+
 /// Reads and checks a configuration.
 fn parse(path: &Path) -> Result<Spec> {
     let document = read_document(path, OFlags::NONBLOCK)?;
