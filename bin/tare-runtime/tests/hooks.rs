@@ -53,7 +53,7 @@ fn they_run_in_order_and_are_told_the_state() {
     assert_eq!(order, expected, "and poststart while the program runs");
     assert!(written(&bundle, "order").contains("poststart"));
     let status =
-        ["creating", "creating", "creating", "created", "running", "stopped"].map(str::to_owned);
+        ["created", "creating", "creating", "created", "running", "stopped"].map(str::to_owned);
     for (point, status) in POINTS.iter().zip(status) {
         let told: Value = serde_json::from_str(&written(&bundle, &format!("{point}.json")))
             .unwrap_or_else(|error| panic!("{point}: {error}"));

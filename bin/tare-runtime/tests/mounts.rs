@@ -71,7 +71,7 @@ fn places_that_are_refused() {
         (json!({"destination": "/proc/1", "type": "tmpfs"}), "inside /proc"),
         (link, "must be mounted on ordinary directory"),
         (json!({"destination": "/x", "type": "tmpfs", "options": ["idmap"]}), "only bind mounts"),
-        (json!({"destination": "/x", "source": "/bin", "options": ["bind", "size=1"]}), "size=1"),
+        (json!({"destination": "/x", "source": "/bin", "options": ["bind", "roo"]}), "\"roo\""),
     ];
     for (mount, reason) in cases {
         let bundle = Bundle::new(&["true"]).with(|config| add(config, mount));
