@@ -31,7 +31,15 @@ pub(crate) struct Arguments {
 
 /// The arguments of this process; else the exit code, after help or what is wrong has been printed.
 /// Mistakes end as they end runc, whose users' scripts know its codes.
+///
+/// A hidden first argument `--generate` prints man pages and completions instead, as all our programs
+/// do.
 pub(crate) fn parse() -> Result<Arguments, ExitCode> {
+    if std::env::args_os().nth(1).is_some_and(|first| first == "--generate") {
+        let Err(error) = cli::try_parse::<Arguments>() else { return Err(ExitCode::SUCCESS) };
+        eprintln!("tare-runtime: error: {error:#}");
+        return Err(ExitCode::FAILURE);
+    }
     Arguments::try_parse().map_err(|mistake| {
         if mistake.kind() == ErrorKind::InvalidSubcommand {
             let name = mistake.get(ContextKind::InvalidSubcommand).map(ToString::to_string);

@@ -137,3 +137,22 @@ fn wrong_words_end_as_they_end_runc() {
         assert!(bundle.runtime().args(words).output().unwrap().status.success(), "{words:?}");
     }
 }
+
+#[test]
+fn every_command_has_a_man_page() {
+    let bundle = Bundle::new(&["true"]);
+    let generate = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tare-runtime"));
+        command.arg("--generate").args(args).output().unwrap()
+    };
+    assert!(text(&generate(&["man"]), 0).contains(".TH tare-runtime"));
+    assert!(text(&generate(&["bash"]), 0).contains("tare-runtime"));
+    let pages = bundle.directory.path().join("pages");
+    fs::create_dir(&pages).unwrap();
+    text(&generate(&["man", pages.to_str().unwrap()]), 0);
+    for command in ["create", "exec", "kill", "run", "update", "checkpoint", "restore"] {
+        let page = fs::read_to_string(pages.join(format!("tare-runtime-{command}.1"))).unwrap();
+        assert!(page.contains("SYNOPSIS"), "{command}");
+    }
+    assert_eq!(generate(&["tapestry"]).status.code(), Some(1));
+}
