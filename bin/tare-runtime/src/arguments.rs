@@ -1,11 +1,12 @@
 //! The command line, with runc's names. Parsing has no side effects.
 
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::error::{ContextKind, ErrorKind};
-use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     checkpoint, create, delete, events, exec, features, kill, list, pause, ps, restore, resume,
@@ -15,7 +16,7 @@ use crate::commands::{
 /// As runc prints it: this program's version, and that of the runtime-spec it follows.
 const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
 
-/// Run containers from OCI bundles
+/// Open Container Initiative runtime: run containers from bundles
 #[derive(Debug, Parser)]
 #[command(name = "tare-runtime", version = VERSION, arg_required_else_help = true)]
 #[command(disable_version_flag = true)]
@@ -40,7 +41,8 @@ pub(crate) fn parse() -> Result<Arguments, ExitCode> {
         eprintln!("tare-runtime: error: {error:#}");
         return Err(ExitCode::FAILURE);
     }
-    Arguments::try_parse().map_err(|mistake| {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    read(&words).map_err(|mistake| {
         if mistake.kind() == ErrorKind::InvalidSubcommand {
             let name = mistake.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
             eprintln!("No help topic for '{}'", name.unwrap_or_default());
@@ -50,6 +52,21 @@ pub(crate) fn parse() -> Result<Arguments, ExitCode> {
         let asked = !mistake.use_stderr();
         if asked { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     })
+}
+
+/// Help has the form of runc's: name, as it was called, and purpose before all else.
+fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
+    let called = words.first().and_then(|word| Path::new(word).file_name());
+    let called = called.map_or("tare-runtime".into(), OsStr::to_string_lossy);
+    let form = |name: &str| {
+        format!("NAME:\n   {name} - {{about}}\n\n{{usage-heading}} {{usage}}\n\n{{all-args}}\n")
+    };
+    let command = Arguments::command().help_template(form(&called));
+    let command = command.mut_subcommands(|command| {
+        let name = format!("{called} {}", command.get_name());
+        command.help_template(form(&name))
+    });
+    Arguments::from_arg_matches(&command.try_get_matches_from(words)?)
 }
 
 /// Options before the command.
@@ -183,7 +200,6 @@ impl Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -133,8 +133,14 @@ fn wrong_words_end_as_they_end_runc() {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(errors.contains(message), "{errors}");
     }
-    for words in [&["-h"][..], &["kill", "-h"], &["help", "kill"], &["kill", "--help"]] {
-        assert!(bundle.runtime().args(words).output().unwrap().status.success(), "{words:?}");
+    for (words, named) in [
+        (&["-h"][..], "tare-runtime - "),
+        (&["kill", "-h"], "tare-runtime kill - "),
+        (&["help", "kill"], "tare-runtime kill - "),
+        (&["kill", "--help"], "tare-runtime kill - "),
+    ] {
+        let help = text(&bundle.runtime().args(words).output().unwrap(), 0);
+        assert!(help.starts_with(&format!("NAME:\n   {named}")), "{help}");
     }
 }
 

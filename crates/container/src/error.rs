@@ -33,6 +33,9 @@ pub enum Error {
         /// The container's state, in runtime-spec's words.
         status: &'static str,
     },
+    /// `exec` needs a container that can run something.
+    #[error("cannot exec in a {0} container")]
+    CannotExec(&'static str),
     /// `kill` found no process.
     #[error("container not running")]
     NotRunning,

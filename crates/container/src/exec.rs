@@ -89,9 +89,9 @@ pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32>
     let record = dir.load()?;
     match dir.status(&record) {
         Status::Paused if !options.ignore_paused => {
-            return Err(Error::WrongState { verb: "exec in", status: "paused" });
+            return Err(Error::CannotExec("paused"));
         }
-        Status::Stopped => return Err(Error::WrongState { verb: "exec in", status: "stopped" }),
+        Status::Stopped => return Err(Error::CannotExec("stopped")),
         _ => {}
     }
     let process = build_process(&record, options)?;
@@ -316,6 +316,8 @@ fn set_up_and_execute(tenant: &Tenant<'_>, channel: &Channel) -> Result<Infallib
     let Tenant { record, process, filter, options, .. } = tenant;
     // Somebody in the container may stop us: the runtime's end must be ours then.
     end_with_runtime(Some(Signal::KILL))?;
+    // In runc's words, as in a container's first process.
+    channel.debug(|| "nsexec container setup".into())?;
     channel.debug(|| "child process in init()".into())?;
     let labels = Labels::open_inside(process)?;
     let mapped = record.namespaces.iter().any(|name| name == "user");
@@ -345,7 +347,7 @@ fn set_up_and_execute(tenant: &Tenant<'_>, channel: &Channel) -> Result<Infallib
     let filter = filter.as_ref();
     end_with_runtime(None)?;
     let program = program::prepare(process, mapped, filter, options.preserve_fds, 0, channel, &[])?;
-    channel.debug(|| "init: closing the pipe to signal completion".into())?;
+    channel.debug(|| "setns_init: about to exec".into())?;
     channel.send(&Message::Ready)?;
     channel.expect_proceed()?;
     program::confine(process, filter, channel)?;
