@@ -91,6 +91,8 @@ impl Bundle {
     pub(crate) fn run_by_runc(&self) -> Output {
         self.write();
         let mut runc = Command::new("runc");
+        // It leaves a log of criu where it works.
+        runc.current_dir(self.directory.path());
         runc.arg("--root").arg(self.directory.path().join("runc"));
         self.start_with(runc)
     }
