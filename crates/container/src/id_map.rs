@@ -11,6 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions};
 
 use crate::error::{Doing, Error, Result};
+use crate::kernel_file;
 use crate::namespaces::{self, Joined};
 use crate::syscalls::{self, Cloned};
 
@@ -44,7 +45,7 @@ pub(crate) fn write(pid: Pid, linux: &Linux) -> Result<()> {
 /// ordinary user's podman, has no rights on the machine.
 #[must_use]
 pub fn in_user_namespace() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let map = kernel_file::read("/proc/self/uid_map").unwrap_or_default();
     // The first namespace maps all ids to themselves (user_namespaces(7)).
     !map.is_empty() && !map.split_whitespace().eq(["0", "0", "4294967295"])
 }

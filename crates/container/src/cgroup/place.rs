@@ -1,6 +1,5 @@
 //! Where a container's cgroups lie: out of `linux.cgroupsPath`, the id and the runtime's own cgroup.
 
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::systemd::Unit;
@@ -57,7 +56,7 @@ impl Cgroup {
 
 /// The directory of a process on v2.
 pub(super) fn of(pid: i32) -> Option<PathBuf> {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let text = kernel_file::read(format!("/proc/{pid}/cgroup")).ok()?;
     let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
     Some(Path::new(ROOT).join(clean(Path::new(path))))
 }

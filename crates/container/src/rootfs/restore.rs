@@ -16,6 +16,7 @@ use rustix::mount::UnmountFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::WaitOptions;
 
+use super::bind;
 use super::open_path;
 use super::options::Options;
 use super::root::{Root, attach, clone_mount, kind_of, mount_error};
@@ -59,8 +60,7 @@ pub(crate) fn prepare_mount_points(
 }
 
 fn is_bind(mount: &Mount) -> bool {
-    mount.typ().as_deref() == Some("bind")
-        || Options::parse(mount.options().iter().flatten()).bind.is_some()
+    bind::is_bind(mount, &Options::parse(mount.options().iter().flatten()))
 }
 
 fn source(mount: &Mount, bundle: &Bundle) -> Option<PathBuf> {
