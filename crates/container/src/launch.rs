@@ -171,7 +171,8 @@ pub(crate) fn make_cgroup(
         made => made?,
     };
     undo.cgroup = Some(record.cgroup.clone());
-    record.cgroup.limit(&resources, options.rootless)?;
+    let rights = rustix::process::geteuid().is_root() && !id_map::in_user_namespace();
+    record.cgroup.limit(&resources, options.rootless && !rights)?;
     if let Some(owner) = cgroup_owner(&bundle.spec)? {
         record.cgroup.delegate(owner)?;
     }

@@ -61,6 +61,10 @@ fn compile(rules: &[Rule]) -> Vec<Instruction> {
     ];
     for rule in rules.iter().rev() {
         program.extend(ask(rule));
+        if rule.kind == b'a' {
+            // It always matches, and the kernel refuses a program with instructions that nothing reaches.
+            return program;
+        }
     }
     program.extend(answer(false));
     program
@@ -145,6 +149,7 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
     use std::process::Command;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::super::device::default_rules;
     use super::*;
@@ -158,7 +163,9 @@ mod tests {
                 .into_iter()
                 .find(|root| Path::new(root).join("cgroup.procs").exists())
                 .expect("cgroup v2 is mounted");
-            let path = Path::new(root).join(format!("device-filter-{}", std::process::id()));
+            static COUNT: AtomicU32 = AtomicU32::new(0);
+            let name = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+            let path = Path::new(root).join(format!("device-filter-{name}"));
             fs::create_dir(&path).unwrap();
             Self(path)
         }
@@ -197,5 +204,18 @@ mod tests {
         rules.push(Rule { allow: false, read: true, write: false, mknod: false, ..log });
         attach(&group.0, &rules).unwrap();
         assert!(!group.can(kmsg) && group.can(zero), "the last rule counts");
+    }
+
+    #[test]
+    fn a_rule_about_all_hides_those_before_it() {
+        let kmsg = "exec 3</dev/kmsg";
+        let all = |allow| Rule { allow, kind: b'a', read: true, write: true, ..default_rules()[0] };
+        for (rules, can) in [(vec![all(false)], false), (vec![all(false), all(true)], true)] {
+            let group = Group::new();
+            let rules: Vec<Rule> = rules.into_iter().chain(default_rules()).collect();
+            attach(&group.0, &rules).unwrap();
+            assert_eq!(group.can(kmsg), can);
+            assert!(group.can("head -c 1 /dev/zero"));
+        }
     }
 }
