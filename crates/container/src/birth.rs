@@ -1,6 +1,7 @@
 //! A new process in the namespaces of a plan.
 
 use std::convert::Infallible;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::LinuxNamespaceType;
@@ -51,7 +52,7 @@ pub(crate) unsafe fn spawn(
         false => match unsafe { syscalls::clone3(namespaces.new, cgroup) } {
             Ok(Cloned::Child) => end(child),
             Ok(Cloned::Parent { pid, pidfd }) => Ok(Child { pid, pidfd }),
-            Err(error) => Err(error).doing(|| "make the container's process".into()),
+            Err(error) => Err(stillborn(error, cgroup, "make the container's process")),
         },
     };
     if let Some(own) = own_pids {
@@ -92,23 +93,24 @@ pub(crate) unsafe fn spawn_inside(
     // SAFETY: the caller vouches for one thread; the helper ends in _exit.
     // The helper is born in the cgroup, and its child stays there: from inside a cgroup namespace a
     // process of the host cannot be moved in (cgroups(7), `nsdelegate`).
-    let helper =
-        match unsafe { syscalls::clone3(0, cgroup) }.doing(|| "make a helper process".into())? {
-            Cloned::Parent { pid, .. } => pid,
-            Cloned::Child => {
-                let joined = enter(writer.as_fd());
-                let flags = new | libc::CLONE_PARENT as u64;
-                // SAFETY: as above.
-                let answer = match joined.map(|()| unsafe { syscalls::clone3(flags, None) }) {
-                    Ok(Ok(Cloned::Child)) => end(child),
-                    Ok(Ok(Cloned::Parent { pid, .. })) => pid.as_raw_nonzero().to_string(),
-                    Ok(Err(error)) => format!("make the container's process: {error}"),
-                    Err(error) => error.to_string(),
-                };
-                let _ = rustix::io::write(&writer, answer.as_bytes());
-                syscalls::exit_now(0)
-            }
-        };
+    let helper = match unsafe { syscalls::clone3(0, cgroup) }
+        .map_err(|error| stillborn(error, cgroup, "make a helper process"))?
+    {
+        Cloned::Parent { pid, .. } => pid,
+        Cloned::Child => {
+            let joined = enter(writer.as_fd());
+            let flags = new | libc::CLONE_PARENT as u64;
+            // SAFETY: as above.
+            let answer = match joined.map(|()| unsafe { syscalls::clone3(flags, None) }) {
+                Ok(Ok(Cloned::Child)) => end(child),
+                Ok(Ok(Cloned::Parent { pid, .. })) => pid.as_raw_nonzero().to_string(),
+                Ok(Err(error)) => format!("make the container's process: {error}"),
+                Err(error) => error.to_string(),
+            };
+            let _ = rustix::io::write(&writer, answer.as_bytes());
+            syscalls::exit_now(0)
+        }
+    };
     drop(writer);
     let mut answer = [0; 512];
     let length = rustix::io::read(&reader, &mut answer).doing(|| "hear from the helper".into())?;
@@ -120,6 +122,14 @@ pub(crate) unsafe fn spawn_inside(
     let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())
         .doing(|| "open the container's process".into())?;
     Ok(Child { pid, pidfd })
+}
+
+/// A process that cannot be in its cgroup is not born: told in runc's words, which engines know.
+fn stillborn(error: io::Error, cgroup: Option<BorrowedFd<'_>>, doing: &str) -> Error {
+    let of_cgroup = [libc::EBUSY, libc::EOPNOTSUPP, libc::EACCES].map(Some);
+    let refused = cgroup.is_some() && of_cgroup.contains(&error.raw_os_error());
+    let doing = if refused { "error adding pid of a new process to cgroups" } else { doing };
+    Error::Io { doing: doing.into(), cause: error }
 }
 
 fn end(child: impl FnOnce() -> Infallible) -> ! {

@@ -34,7 +34,11 @@ pub(super) fn swap(memory: &LinuxMemory, path: &Path) -> Result<Option<i64>> {
     let wrong = |reason: &str| Err(Error::spec("linux.resources.memory.swap", reason));
     match (swap, limit.or_else(|| limit_now(path))) {
         (None, _) if limit == Some(-1) => Ok(Some(-1)),
-        (None, _) => Ok(None),
+        (None, Some(limit)) => match both_now(path).map(|both| both - limit) {
+            Some(left) if left < 0 => wrong("memory+swap limit should be >= memory limit"),
+            left => Ok(left),
+        },
+        (None, None) => Ok(None),
         (Some(-1), _) => Ok(Some(-1)),
         (Some(swap), _) if swap < 0 => wrong("a negative limit other than -1"),
         (Some(swap), Some(-1)) => Ok(Some(swap)),
@@ -48,8 +52,17 @@ pub(super) fn swap(memory: &LinuxMemory, path: &Path) -> Result<Option<i64>> {
 
 /// The limit that a container has already.
 fn limit_now(path: &Path) -> Option<i64> {
-    let text = fs::read_to_string(path.join("memory.max")).ok()?;
-    text.trim().parse().ok()
+    bytes(path, "memory.max")
+}
+
+/// The limit of memory and swap together that a container has already: a new limit of memory alone leaves
+/// that as it is.
+fn both_now(path: &Path) -> Option<i64> {
+    limit_now(path)?.checked_add(bytes(path, "memory.swap.max")?)
+}
+
+fn bytes(path: &Path, file: &str) -> Option<i64> {
+    fs::read_to_string(path.join(file)).ok()?.trim().parse().ok()
 }
 
 /// The quota and period that a container has already, microseconds.
@@ -114,6 +127,22 @@ mod tests {
         }
         assert_eq!(io_weight(750), 7475);
         assert_eq!((io_weight(10), io_weight(1000)), (1, 10_000));
+    }
+
+    #[test]
+    fn a_new_limit_of_memory_keeps_that_of_both() {
+        let directory = tempfile::TempDir::new().unwrap();
+        let swap = |limit: i64| {
+            let memory = serde_json::from_value(serde_json::json!({ "limit": limit })).unwrap();
+            swap(&memory, directory.path())
+        };
+        fs::write(directory.path().join("memory.max"), "60\n").unwrap();
+        fs::write(directory.path().join("memory.swap.max"), "max\n").unwrap();
+        assert_eq!(swap(50).unwrap(), None);
+        fs::write(directory.path().join("memory.swap.max"), "30\n").unwrap();
+        assert_eq!(swap(50).unwrap(), Some(40));
+        assert_eq!(swap(90).unwrap(), Some(0));
+        assert!(swap(91).is_err());
     }
 
     #[test]

@@ -159,7 +159,10 @@ impl Cgroup {
     /// Moves a process in where its user may not do so alone, but the user's systemd may.
     pub(crate) fn attach(&self, pid: rustix::process::Pid) -> Result<()> {
         match &self.unit {
-            Some(unit) if unit.user_bus.is_some() => unit.attach(pid),
+            Some(unit) if unit.user_bus.is_some() => {
+                let path = self.groups.first().map(|group| group.path.as_path());
+                unit.attach(pid, path.unwrap_or(Path::new(ROOT)))
+            }
             _ => Ok(()),
         }
     }

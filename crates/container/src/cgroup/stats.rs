@@ -106,6 +106,29 @@ pub(super) fn list(path: &Path) -> Value {
     ranges.flatten().map(Value::from).collect()
 }
 
+/// What a cpuset allows. v2 has none of the flags, which are told as zeros then, as runc has it.
+pub(super) fn cpuset(path: &Path) -> Value {
+    let value = |name: &str| number(&path.join(format!("cpuset.{name}")));
+    let mut set = Numbers::new()
+        .value("cpus", list(&path.join("cpuset.cpus")))
+        .value("mems", list(&path.join("cpuset.mems")));
+    for name in [
+        "cpu_exclusive",
+        "mem_hardwall",
+        "mem_exclusive",
+        "memory_migrate",
+        "memory_spread_page",
+        "memory_spread_slab",
+        "memory_pressure",
+        "sched_load_balance",
+    ] {
+        set = set.always(name, value(name));
+    }
+    let relax = fs::read_to_string(path.join("cpuset.sched_relax_domain_level"));
+    let relax = relax.ok().and_then(|text| text.trim().parse::<i64>().ok()).unwrap_or(0);
+    set.value("sched_relax_domain_level", relax.into()).done()
+}
+
 /// Pressure stall information (the kernel's accounting/psi.rst).
 pub(super) fn pressure(path: &Path) -> Value {
     let text = fs::read_to_string(path).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use super::{Numbers, entry, huge_page_sizes, list, number, object, table};
+use super::{Numbers, cpuset, entry, huge_page_sizes, number, object, table};
 use crate::cgroup::Cgroup;
 
 /// The kernel counts CPU time for `cpuacct.stat` in these parts of a second (USER_HZ).
@@ -42,28 +42,6 @@ fn cpu(accounting: Option<PathBuf>, limits: Option<PathBuf>) -> Value {
         .some("throttledPeriods", entry(&throttled, "nr_throttled"))
         .some("throttledTime", entry(&throttled, "throttled_time"));
     json!({ "usage": usage.done(), "throttling": throttling.done() })
-}
-
-fn cpuset(path: &Path) -> Value {
-    let value = |name: &str| number(&path.join(format!("cpuset.{name}")));
-    let mut set = Numbers::new()
-        .value("cpus", list(&path.join("cpuset.cpus")))
-        .value("mems", list(&path.join("cpuset.mems")));
-    for name in [
-        "cpu_exclusive",
-        "mem_hardwall",
-        "mem_exclusive",
-        "memory_migrate",
-        "memory_spread_page",
-        "memory_spread_slab",
-        "memory_pressure",
-        "sched_load_balance",
-    ] {
-        set = set.always(name, value(name));
-    }
-    let relax = fs::read_to_string(path.join("cpuset.sched_relax_domain_level"));
-    let relax = relax.ok().and_then(|text| text.trim().parse::<i64>().ok()).unwrap_or(0);
-    set.value("sched_relax_domain_level", relax.into()).done()
 }
 
 fn memory(path: &Path) -> Value {

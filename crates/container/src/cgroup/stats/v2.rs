@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{Numbers, entry, huge_page_sizes, list, number, object, pressure, table};
+use super::{Numbers, cpuset, entry, huge_page_sizes, number, object, pressure, table};
 use crate::cgroup::Cgroup;
 
 const NANOSECONDS_PER_MICROSECOND: u64 = 1000;
@@ -14,14 +14,11 @@ pub(super) fn read(cgroup: &Cgroup) -> Value {
     let Some(path) = cgroup.groups().first().map(|group| group.path.as_path()) else {
         return json!({});
     };
-    let set = Numbers::new()
-        .value("cpus", list(&path.join("cpuset.cpus")))
-        .value("mems", list(&path.join("cpuset.mems")));
     let limit = number(&path.join("pids.max")).filter(|&limit| limit != u64::MAX);
     let pids = number(&path.join("pids.current"));
     json!({
         "cpu": cpu(path),
-        "cpuset": set.done(),
+        "cpuset": cpuset(path),
         "memory": memory(path),
         "pids": Numbers::new().some("current", pids).some("limit", limit).done(),
         "blkio": block_io(path),

@@ -9,6 +9,7 @@
 //! was born inside ([`Holder`]).
 
 mod bus;
+mod devices;
 mod properties;
 mod text;
 mod value;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use self::bus::{Bus, Failure, Reader};
 use self::value::Value;
+use super::device;
 use crate::error::{Doing, Error, Result};
 use crate::id::ContainerId;
 use crate::syscalls::{self, Cloned};
@@ -109,6 +111,7 @@ impl Unit {
         let mut all = self.description(path, holder.0);
         all.extend(properties::of_annotations(annotations)?);
         all.extend(properties::of_oom_group(resources));
+        all.extend(devices::properties(&device::rules(resources)?));
         all.extend(properties::of_resources(resources, path, unified, manager.version()?)?);
         let arguments = [
             Value::text(&self.name),
@@ -169,16 +172,29 @@ impl Unit {
             .map_err(|failure| self.failed("change", &failure))
     }
 
-    /// Moves a process into the unit: what a user's manager may do and the user alone may not.
-    pub(crate) fn attach(&self, pid: Pid) -> Result<()> {
+    /// Moves a process into the unit, or a cgroup at `path` below it: what a user's manager may do and the
+    /// user alone may not.
+    pub(crate) fn attach(&self, pid: Pid, path: &Path) -> Result<()> {
         let pid = pid.as_raw_nonzero().get() as u32;
         let pids = Value::Array("u".into(), vec![Value::U32(pid)]);
-        let arguments = [Value::text(&self.name), Value::text(""), pids];
+        let arguments = [Value::text(&self.name), Value::text(self.below(path)), pids];
         self.connect()?
             .bus
             .call(MANAGER, "AttachProcessesToUnit", &arguments)
             .map(drop)
             .map_err(|failure| self.failed("move the process into", &failure))
+    }
+
+    /// A path as the unit sees it: `/inner`; empty for the unit's own.
+    fn below(&self, path: &Path) -> String {
+        let mut parts =
+            path.iter().skip_while(|part| *part != self.name.as_str()).skip(1).peekable();
+        match parts.peek() {
+            Some(_) => {
+                Path::new("/").join(parts.collect::<PathBuf>()).to_string_lossy().into_owned()
+            }
+            None => String::new(),
+        }
     }
 
     /// Stops and forgets the unit; one that is gone is no error.
@@ -296,6 +312,17 @@ fn hold() -> Result<Holder> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_unit_knows_what_lies_below() {
+        let unit = Unit { name: "a-b.scope".into(), slice: "c.slice".into(), user_bus: None };
+        for (path, below) in [
+            ("/sys/fs/cgroup/c.slice/a-b.scope", ""),
+            ("/sys/fs/cgroup/c.slice/a-b.scope/d/e", "/d/e"),
+        ] {
+            assert_eq!(unit.below(Path::new(path)), below);
+        }
+    }
 
     #[test]
     fn slices_lie_in_their_parents() {
