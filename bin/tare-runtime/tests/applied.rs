@@ -3,12 +3,12 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::{Bundle, NOTHING, text};
+use support::{Bundle, NOTHING, text, unified};
 
 /// What a process can see of its own confinement.
 const LOOK: &str = "grep -E 'Umask|Uid|Gid|Groups|Cap|NoNew|Seccomp:' /proc/self/status; \
     cat /proc/self/limits /proc/self/oom_score_adj /proc/self/uid_map /proc/sys/kernel/hostname; \
-    pwd; env | sort; ls -ln /dev";
+    pwd; env | sort; ls -ln /dev | /bin/busybox sed 's/ [A-Z][a-z]* *[0-9]* [0-9:]* / /'";
 
 fn same_as_runc(script: &str, change: impl FnOnce(&mut Value)) -> String {
     let bundle = Bundle::shell(script).with(change);
@@ -85,9 +85,12 @@ fn mounts_and_paths() {
 
 #[test]
 fn cgroup_limits() {
-    let script = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes \
+    let v1 = "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes \
         cpu/cpu.shares cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us cpuset/cpuset.cpus pids/pids.max; \
         sort devices/devices.list; sed 's/.*://' /proc/self/cgroup | sort -u";
+    let v2 = "cd /sys/fs/cgroup; cat memory.max memory.swap.max cpu.weight cpu.max cpuset.cpus pids.max; \
+        cat /proc/self/cgroup";
+    let script = if unified() { v2 } else { v1 };
     let script = script.replace("sort ", "/bin/busybox sort ").replace("sed ", "/bin/busybox sed ");
     let shown = same_as_runc(&script, |config| {
         let resources = &mut config["linux"]["resources"];
@@ -97,7 +100,11 @@ fn cgroup_limits() {
         let rule = json!({"allow": true, "type": "b", "major": 8, "minor": 1, "access": "rw"});
         resources["devices"].as_array_mut().unwrap().push(rule);
     });
-    assert!(shown.starts_with("33554432\n67108864\n512\n50000\n100000\n0\n33\n"), "{shown}");
+    let limits = match unified() {
+        true => "33554432\n33554432\n59\n50000 100000\n0\n33\n",
+        false => "33554432\n67108864\n512\n50000\n100000\n0\n33\n",
+    };
+    assert!(shown.starts_with(limits), "{shown}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use serde_json::json;
-use support::{Bundle, NOTHING, error, exists, text};
+use support::{Bundle, NOTHING, error, exists, text, unified};
 
 #[test]
 fn documents_that_are_no_configuration() {
@@ -140,9 +140,14 @@ fn nothing_is_ignored() {
         ("linux.uidMappings", json!({"uidMappings": [{"containerID": 0, "hostID": 0, "size": 1}]})),
         ("linux.sysctl", json!({"sysctl": {"kernel.panic": "1"}})),
         ("linux.rootfsPropagation", json!({"rootfsPropagation": "sideways"})),
-        ("linux.resources.unified", json!({"resources": {"unified": {"memory.max": "1"}}})),
     ];
-    for (field, change) in cases {
+    // Each world of cgroups has limits that the other does not know.
+    let unknown = match unified() {
+        true => ("linux.resources.memory.swappiness", json!({"memory": {"swappiness": 1}})),
+        false => ("linux.resources.unified", json!({"unified": {"memory.max": "1"}})),
+    };
+    let unknown = (unknown.0, json!({ "resources": unknown.1 }));
+    for (field, change) in cases.into_iter().chain([unknown]) {
         let bundle = Bundle::new(&["true"]).with(|config| {
             for (name, value) in change.as_object().unwrap() {
                 config["linux"][name] = value.clone();

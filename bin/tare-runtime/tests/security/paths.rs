@@ -10,7 +10,7 @@ use std::process::Stdio;
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::json;
 
-use super::support::{Bundle, NOTHING, error, exists, text};
+use super::support::{Bundle, NOTHING, error, exists, text, unified};
 
 /// Where it climbs, the process is in another's cgroup, or the hierarchy's root is the container's to
 /// remove and its processes the container's to kill.
@@ -37,11 +37,16 @@ fn cgroups_that_climb() {
 /// (CVE-2023-25809).
 #[test]
 fn only_its_own_cgroup_is_mounted() {
-    let script = "cd /sys/fs/cgroup; for d in *; do [ -e $d/release_agent ] && echo root $d; done; \
+    let v1 = "cd /sys/fs/cgroup; for d in *; do [ -e $d/release_agent ] && echo root $d; done; \
         for d in */*/; do [ -d $d ] && echo below $d; done; touch x 2>&- && echo shell; \
         mkdir memory/x pids/x 2>&- && echo written; echo end";
+    let v2 = "cd /sys/fs/cgroup; for d in */; do [ -d $d ] && [ $OWN = true ] && echo below $d; done; \
+        mkdir x 2>&- && echo shell; (echo 1 > cgroup.procs) 2>&- && echo written; echo end";
+    let script = if unified() { v2 } else { v1 };
     for own in [false, true] {
-        let bundle = Bundle::shell(script).with(|config| {
+        // On v2 only a cgroup namespace hides the others, as with runc.
+        let script = script.replace("$OWN", &own.to_string());
+        let bundle = Bundle::shell(&script).with(|config| {
             let mounts = config["mounts"].as_array_mut().unwrap();
             let cgroup =
                 mounts.iter_mut().find(|mount| mount["destination"] == "/sys/fs/cgroup").unwrap();

@@ -161,8 +161,9 @@ impl Bundle {
     /// What the host still holds of this container.
     pub(crate) fn leftovers(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
-        for hierarchy in fs::read_dir("/sys/fs/cgroup").expect("list cgroups").flatten() {
-            let group = hierarchy.path().join(format!("tare-runtime-test-{}", self.id));
+        let hierarchies = fs::read_dir("/sys/fs/cgroup").expect("list cgroups").flatten();
+        for hierarchy in hierarchies.map(|entry| entry.path()).chain(["/sys/fs/cgroup".into()]) {
+            let group = hierarchy.join(format!("tare-runtime-test-{}", self.id));
             found.extend(group.exists().then_some(group));
         }
         if let Ok(states) = fs::read_dir(self.state_root()) {
@@ -190,11 +191,11 @@ fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tare-runtime"))
 }
 
-/// Asks until it is so, ten seconds long.
+/// Asks until it is so, a minute long: an emulated machine is slow.
 pub(crate) fn until(mut so: impl FnMut() -> bool, what: &str) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !so() {
-        assert!(Instant::now() < deadline, "not within ten seconds: {what}");
+        assert!(Instant::now() < deadline, "not within a minute: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -213,6 +214,11 @@ pub(crate) fn error(output: &Output) -> String {
     assert_eq!(text.lines().count(), 1, "one line: {text}");
     assert!(text.starts_with("tare-runtime: error: "), "{text}");
     text
+}
+
+/// Whether this machine's cgroups are v2's alone.
+pub(crate) fn unified() -> bool {
+    exists(Path::new("/sys/fs/cgroup/cgroup.controllers"))
 }
 
 /// A file of the repository's machine that must exist.
