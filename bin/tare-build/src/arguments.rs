@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use build::Volume;
-use build::plan::Network;
+use build::plan::{Entitlements, Network};
+use build::{Host, Volume};
 use clap::{Parser, ValueEnum};
 use cli::ProgressMode;
 use image::{Platform, Reference};
+
+use crate::agents::AgentFlag;
+use crate::secrets::SecretFlag;
 
 /// Build an image from a Dockerfile.
 ///
@@ -31,9 +34,10 @@ pub(crate) struct Arguments {
     /// Build this stage, by name or number [default: the last]
     #[arg(long, value_name = "STAGE")]
     pub(crate) target: Option<String>,
-    /// Build for this platform, such as linux/arm64 [default: this machine's]
-    #[arg(long, value_name = "OS/ARCH")]
-    pub(crate) platform: Option<Platform>,
+    /// Build for this platform, such as linux/arm64, or for several, which gives an index
+    /// [default: this machine's]
+    #[arg(long = "platform", value_name = "OS/ARCH[,…]", value_delimiter = ',')]
+    pub(crate) platforms: Vec<Platform>,
     /// Add a label to the image
     #[arg(long = "label", value_name = "NAME=VALUE")]
     label: Vec<String>,
@@ -52,6 +56,27 @@ pub(crate) struct Arguments {
     /// The network of RUN steps; the default is the host's
     #[arg(long, value_name = "NETWORK", default_value = "default")]
     pub(crate) network: NetworkName,
+    /// Give RUN steps a secret: id=NAME[,src=FILE|,env=VARIABLE][,type=file|env]
+    #[arg(long = "secret", value_name = "id=NAME,…")]
+    pub(crate) secrets: Vec<SecretFlag>,
+    /// Give RUN steps an SSH agent: its socket, or keys for one; default is that of $SSH_AUTH_SOCK
+    #[arg(long = "ssh", value_name = "default|NAME[=SOCKET|KEY[,KEY]]")]
+    pub(crate) agents: Vec<AgentFlag>,
+    /// Let RUN steps ask for more than the sandbox: network.host, security.insecure
+    #[arg(long, value_name = "ENTITLEMENT")]
+    allow: Vec<Entitlement>,
+    /// Let RUN steps find a host by a name: NAME:ADDRESS; host-gateway is this machine
+    #[arg(long = "add-host", value_name = "NAME:ADDRESS", value_parser = host)]
+    pub(crate) hosts: Vec<Host>,
+    /// Limit a resource of RUN steps
+    #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]", value_parser = image::parse::ulimit)]
+    pub(crate) ulimits: Vec<image::Ulimit>,
+    /// Size of /dev/shm in RUN steps
+    #[arg(long, value_name = "BYTES", value_parser = image::parse::size)]
+    pub(crate) shm_size: Option<u64>,
+    /// The cgroup for the containers of RUN steps
+    #[arg(long, value_name = "CGROUP")]
+    pub(crate) cgroup_parent: Option<PathBuf>,
     /// Show a file or directory of the host to RUN steps, read-only
     #[arg(short = 'v', long = "volume", value_name = "HOST:CONTAINER[:ro]", value_parser = volume)]
     pub(crate) volumes: Vec<Volume>,
@@ -76,6 +101,15 @@ pub(crate) enum NetworkName {
     None,
 }
 
+/// `--allow`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Entitlement {
+    #[value(name = "network.host")]
+    NetworkHost,
+    #[value(name = "security.insecure")]
+    SecurityInsecure,
+}
+
 impl From<NetworkName> for Network {
     fn from(name: NetworkName) -> Self {
         match name {
@@ -98,12 +132,36 @@ impl Arguments {
         self.build_arg.iter().filter_map(value).collect()
     }
 
+    /// What is granted to `RUN` steps; a host network for all is one for those that ask.
+    pub(crate) fn entitlements(&self) -> Entitlements {
+        let allows = |entitlement| self.allow.contains(&entitlement);
+        let host = matches!(self.network, NetworkName::Host);
+        Entitlements {
+            network_host: host || allows(Entitlement::NetworkHost),
+            security_insecure: allows(Entitlement::SecurityInsecure),
+        }
+    }
+
     pub(crate) fn labels(&self) -> Vec<(String, String)> {
         let pair = |text: &String| {
             let (name, value) = text.split_once('=').unwrap_or((text, ""));
             (name.to_owned(), value.to_owned())
         };
         self.label.iter().map(pair).collect()
+    }
+
+    /// `BUILDKIT_MULTI_PLATFORM`: whether a single platform gives an index, too.
+    pub(crate) fn multi_platform(
+        &self,
+        build_args: &BTreeMap<String, String>,
+    ) -> anyhow::Result<bool> {
+        match build_args.get("BUILDKIT_MULTI_PLATFORM").map(String::as_str) {
+            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
+            None | Some("" | "0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
+            Some(other) => {
+                Err(cli::usage(format!("BUILDKIT_MULTI_PLATFORM is {other:?}, not true or false")))
+            }
+        }
     }
 
     /// `SOURCE_DATE_EPOCH` from the build arguments, or else the environment.
@@ -122,8 +180,24 @@ impl Arguments {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge, where the environment is read")]
-fn environment(name: &str) -> Option<String> {
+pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// `NAME:ADDRESS` or `NAME=ADDRESS`; an IPv6 address may stand in brackets.
+fn host(text: &str) -> Result<Host, String> {
+    let (name, address) = text
+        .split_once(['=', ':'])
+        .filter(|(name, _)| !name.is_empty() && !name.contains(char::is_whitespace))
+        .ok_or("expected NAME:ADDRESS")?;
+    let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match address {
+        // Commands are on this machine's network.
+        "host-gateway" => "127.0.0.1",
+        address => bare.unwrap_or(address),
+    };
+    let address = address.parse().map_err(|_| format!("{address:?} is no IP address"))?;
+    Ok(Host { name: name.to_owned(), address })
 }
 
 fn volume(text: &str) -> Result<Volume, String> {

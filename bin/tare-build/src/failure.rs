@@ -48,12 +48,31 @@ fn hints(error: &Error) -> Vec<String> {
             format!("pull it with: tare-store pull {name}"),
             format!("or make one: tar -c -C DIRECTORY . | tare-store import - {name}"),
         ],
+        Error::Entitlement { entitlement, .. } => {
+            vec![format!("grant it with --allow {entitlement}")]
+        }
+        Error::NoSecret { id } => {
+            vec![format!("give it with --secret id={id},src=FILE or --secret id={id},env=VARIABLE")]
+        }
+        Error::NoAgent { id } if id == "default" => vec!["give it with --ssh default".to_owned()],
+        Error::NoAgent { id } => vec![format!("give it with --ssh {id}=SOCKET or --ssh {id}=KEY")],
+        Error::Agent { why, .. } if why.contains("not installed") => {
+            vec!["install openssh-client, or give the socket of an agent that runs".to_owned()]
+        }
+        Error::Agent { .. } => {
+            vec!["load a key that has a passphrase into an agent, and give that one".to_owned()]
+        }
         Error::NoTarget { stages, .. } if !stages.is_empty() => {
             vec![format!("its stages are: {}", stages.join(", "))]
         }
         Error::NoDockerfile { .. } => vec!["name another file with -f".to_owned()],
-        Error::ForeignPlatform { .. } => {
-            vec!["register an emulator with binfmt_misc, such as qemu-user-static".to_owned()]
+        Error::ForeignPlatform { .. } => vec![
+            "register an emulator with binfmt_misc: on Debian, apt install qemu-user-static \
+             binfmt-support"
+                .to_owned(),
+        ],
+        Error::EmulatorOutside { .. } => {
+            vec!["register it with the flag F (fix binary), as qemu-user-static does".to_owned()]
         }
         _ => Vec::new(),
     }

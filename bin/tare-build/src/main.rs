@@ -1,9 +1,11 @@
 //! `tare-build`: Dockerfile to image, without a daemon. Standard output has the image's digest and
 //! nothing else; progress and errors go to standard error.
 
+mod agents;
 mod arguments;
 mod failure;
 mod progress;
+mod secrets;
 
 use std::fs;
 use std::io;
@@ -77,13 +79,21 @@ impl Arguments {
         Ok(BuildOptions {
             tags: self.tags.clone(),
             source_date_epoch: self.source_date_epoch(&build_args)?,
+            multi_platform: self.multi_platform(&build_args)?,
             build_args,
             target: self.target.clone(),
-            platform: self.platform.clone(),
+            platforms: self.platforms.clone(),
             labels: self.labels(),
             no_cache: self.no_cache,
             pull: self.pull,
             network: self.network.into(),
+            allow: self.entitlements(),
+            secrets: secrets::given(&self.secrets)?,
+            agents: agents::given(&self.agents)?,
+            hosts: self.hosts.clone(),
+            ulimits: self.ulimits.clone(),
+            shm_size: self.shm_size,
+            cgroup_parent: self.cgroup_parent.clone(),
             volumes: self.volumes.clone(),
             puller: cli::sibling("tare-store").unwrap_or_else(|_| "tare-store".into()),
             driver: self.driver,

@@ -59,6 +59,46 @@ pub enum Error {
         /// The stage's platform.
         platform: String,
     },
+    /// A `RUN` asks for more than the sandbox has, and the build was not told to grant it.
+    #[error("{flag} needs the entitlement {entitlement}, which the build does not have")]
+    Entitlement {
+        /// What asks: `RUN --security=insecure`.
+        flag: &'static str,
+        /// What it needs: `security.insecure`.
+        entitlement: &'static str,
+    },
+    /// A required secret was not given.
+    #[error("the build was not given the secret {id:?}")]
+    NoSecret {
+        /// Its name.
+        id: String,
+    },
+    /// A secret that no variable can hold.
+    #[error("the secret {id:?} is no text, and cannot be an environment variable")]
+    SecretNotText {
+        /// Its name.
+        id: String,
+    },
+    /// A required SSH agent was not given.
+    #[error("the build was not given the SSH agent {id:?}")]
+    NoAgent {
+        /// Its name.
+        id: String,
+    },
+    /// An SSH agent for key files could not be had.
+    #[error("cannot start the SSH agent {id:?}: {why}")]
+    Agent {
+        /// Its name.
+        id: String,
+        /// Why.
+        why: String,
+    },
+    /// There is an emulator for the machine, which no container can start.
+    #[error("the emulator for {platform} is registered without the flag F, so containers lack it")]
+    EmulatorOutside {
+        /// The stage's platform.
+        platform: String,
+    },
     /// A source of `COPY` or `ADD` is not there.
     #[error("{path} is not in {place}")]
     MissingSource {

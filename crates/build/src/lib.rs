@@ -16,6 +16,7 @@
 //! A build that fails, or is interrupted, leaves no tag, no mount, no process and no temporary file.
 //! One that is killed leaves a locked directory less its lock; the next build cleans it up.
 
+mod agent;
 mod context;
 mod copy;
 mod error;
@@ -33,19 +34,23 @@ mod scratch;
 mod solve;
 mod source;
 
-use image::Platform;
+use dockerfile::Dockerfile;
+use image::{Digest, Platform};
 use store::{Holder, Store};
 
 pub use error::Error;
 pub use interrupt::Interrupt;
-pub use options::{BuildOptions, ContextSource, DockerfileSource, Inputs, Volume};
+pub use options::{
+    AgentSource, BuildOptions, ContextSource, DockerfileSource, Host, Inputs, SecretValue, Volume,
+};
 pub use progress::{Event, Progress, Silent, StepId};
 pub use result::BuiltImage;
 pub use rootfs::Driver;
 pub use runner::{ProgramRunner, Runner};
 
 use images::Images;
-use solve::Solver;
+use plan::Plan;
+use solve::{Session, Solver};
 
 /// Builds an image into the store and gives it its tags.
 ///
@@ -64,66 +69,107 @@ pub fn build(
     scratch::sweep_spool(&store.build_dir().join("spool"));
     let (context, dockerfile) =
         context::open(inputs.context, inputs.dockerfile, &store.build_dir())?;
-    let mut images = Images {
-        store,
-        puller: &options.puller,
-        always_pull: options.pull,
-        progress,
-        found: Vec::new(),
-        manifests: Vec::new(),
-    };
-    let plan = plan::plan(&dockerfile, &settings(options), &mut images)?;
-    let Images { found, manifests, .. } = images;
+    let mut works = Vec::new();
+    for platform in platforms(options) {
+        works.push(Work::plan(store, &dockerfile, platform, options, progress)?);
+    }
+    let manifests: Vec<Digest> = works.iter().flat_map(|work| work.manifests.clone()).collect();
     let lease = store.lease(&manifests, Holder::Process)?;
-    let solver = Solver::new(
-        store,
-        options,
-        &dockerfile,
-        &plan,
-        &context,
-        found,
-        runner,
-        progress,
-        interrupt,
-    );
-    let solved = solve::schedule(&solver);
+    let session =
+        Session::new(store, options, (&context, &dockerfile), runner, progress, interrupt);
+    let several = works.len() > 1;
+    let (plans, images): (Vec<_>, Vec<_>) =
+        works.into_iter().map(|work| (work.plan, work.images)).unzip();
+    let solvers: Vec<Solver<'_>> = plans
+        .iter()
+        .zip(images)
+        .map(|(plan, images)| Solver::new(&session, plan, images, several))
+        .collect();
+    let solved = solve::solve(&solvers);
     context.save();
     solved?;
-    let image = finish(&solver, options)?;
+    let mut image = finish(&solvers, options)?;
     drop(lease);
+    image.warnings = warnings(&dockerfile, &plans[0]);
     Ok(image)
 }
 
-fn settings(options: &BuildOptions) -> plan::Settings {
+/// The platforms to build for: each once, at least one. `None` is this machine's.
+fn platforms(options: &BuildOptions) -> Vec<Option<Platform>> {
+    let mut platforms: Vec<Option<Platform>> = Vec::new();
+    for platform in options.platforms.iter().cloned().map(Some) {
+        if !platforms.contains(&platform) {
+            platforms.push(platform);
+        }
+    }
+    if platforms.is_empty() { vec![None] } else { platforms }
+}
+
+/// What is to be done for one platform.
+struct Work {
+    plan: Plan,
+    images: Vec<solve::Image>,
+    /// Of the images, to be kept while the build runs.
+    manifests: Vec<Digest>,
+}
+
+impl Work {
+    fn plan(
+        store: &Store,
+        dockerfile: &Dockerfile,
+        platform: Option<Platform>,
+        options: &BuildOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self, Error> {
+        let mut images = Images {
+            store,
+            puller: &options.puller,
+            always_pull: options.pull,
+            progress,
+            found: Vec::new(),
+            manifests: Vec::new(),
+        };
+        let plan = plan::plan(dockerfile, &settings(options, platform), &mut images)?;
+        let Images { found, manifests, .. } = images;
+        Ok(Self { plan, images: found, manifests })
+    }
+}
+
+fn settings(options: &BuildOptions, platform: Option<Platform>) -> plan::Settings {
     plan::Settings {
         build_args: options.build_args.clone(),
         target: options.target.clone(),
-        platform: options.platform.clone(),
+        platform,
         host: Platform::host(),
         network: options.network,
         labels: options.labels.clone(),
+        allow: options.allow,
     }
 }
 
-fn finish(solver: &Solver<'_>, options: &BuildOptions) -> Result<BuiltImage, Error> {
-    let target = solver.plan.stages.len() - 1;
-    let built = solver.built(target)?;
-    let files = built.snapshot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let mut image = result::put(solver.store, &solver.plan.stages[target], built, &files)?;
+/// Writes the image, or the images and their index, and names it.
+fn finish(solvers: &[Solver<'_>], options: &BuildOptions) -> Result<BuiltImage, Error> {
+    let store = solvers[0].store;
+    let image = match solvers {
+        [solver] if !options.multi_platform => result::image(solver)?,
+        solvers => result::index(store, solvers)?,
+    };
     for tag in &options.tags {
-        solver.store.tag(tag, &image.manifest)?;
+        store.tag(tag, &image.manifest)?;
     }
     if options.tags.is_empty() {
-        solver.store.keep(&image.manifest)?;
+        store.keep(&image.manifest)?;
     }
-    let unused = solver.plan.unused_args.iter();
-    image.warnings.extend(
-        unused.map(|name| format!("build argument {name} is not used: no ARG declares it")),
-    );
-    let doubtful = solver.dockerfile.warnings.iter();
-    let name = solver.dockerfile.source.name();
-    image
-        .warnings
-        .extend(doubtful.map(|warning| format!("{name}:{}: {}", warning.lines, warning.message)));
     Ok(image)
+}
+
+/// What the user should know, and what is no error.
+fn warnings(dockerfile: &Dockerfile, plan: &Plan) -> Vec<String> {
+    let unused = plan.unused_args.iter();
+    let unused =
+        unused.map(|name| format!("build argument {name} is not used: no ARG declares it"));
+    let name = dockerfile.source.name();
+    let doubtful = dockerfile.warnings.iter();
+    let doubtful = doubtful.map(|warning| format!("{name}:{}: {}", warning.lines, warning.message));
+    unused.chain(doubtful).collect()
 }

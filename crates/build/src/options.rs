@@ -1,12 +1,15 @@
 //! What a build is asked to do.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use image::{Platform, Reference};
+use image::{Platform, Reference, Ulimit};
 use rootfs::Driver;
 
-use crate::plan::{BuildArgs, Network};
+use crate::plan::{BuildArgs, Entitlements, Network};
 
 /// What is built.
 pub struct Inputs {
@@ -25,8 +28,10 @@ pub struct BuildOptions {
     pub build_args: BuildArgs,
     /// `--target`
     pub target: Option<String>,
-    /// `--platform`; the host's without.
-    pub platform: Option<Platform>,
+    /// `--platform`; the host's without. Several give an index of as many images.
+    pub platforms: Vec<Platform>,
+    /// `BUILDKIT_MULTI_PLATFORM`: an index for a single platform, too.
+    pub multi_platform: bool,
     /// `--label`
     pub labels: Vec<(String, String)>,
     /// Do every step again. What they give is remembered as ever.
@@ -35,6 +40,20 @@ pub struct BuildOptions {
     pub pull: bool,
     /// The network of `RUN` steps that do not say.
     pub network: Network,
+    /// What `RUN` steps may ask for beyond the sandbox: `--allow`.
+    pub allow: Entitlements,
+    /// What `RUN --mount=type=secret` shows, by id.
+    pub secrets: BTreeMap<String, SecretValue>,
+    /// What answers on a `RUN --mount=type=ssh`, by id.
+    pub agents: BTreeMap<String, AgentSource>,
+    /// Names that `RUN` steps find in `/etc/hosts`.
+    pub hosts: Vec<Host>,
+    /// Resource limits of `RUN` steps.
+    pub ulimits: Vec<Ulimit>,
+    /// Size of `/dev/shm` for `RUN` steps, in bytes; docker's 64 MiB without.
+    pub shm_size: Option<u64>,
+    /// The cgroup in which the containers of `RUN` steps get theirs; `/tare` without.
+    pub cgroup_parent: Option<PathBuf>,
     /// Files and directories of the host that `RUN` steps see, read-only.
     pub volumes: Vec<Volume>,
     /// The program that pulls images: called as `PROGRAM --store DIR pull NAME`.
@@ -75,4 +94,43 @@ pub struct Volume {
     pub source: PathBuf,
     /// In the container, absolute.
     pub target: PathBuf,
+}
+
+/// What a secret holds. It shows itself to nobody who does not ask: not to `{:?}` either.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretValue(Vec<u8>);
+
+impl SecretValue {
+    /// A secret that holds these bytes.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn expose(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretValue(…)")
+    }
+}
+
+/// Where an SSH agent comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentSource {
+    /// One that is there, by its socket.
+    Socket(PathBuf),
+    /// One that is started for the build, with these keys, which have no passphrase.
+    Keys(Vec<PathBuf>),
+}
+
+/// A name of a host: `--add-host`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// The name.
+    pub name: String,
+    /// Its address.
+    pub address: IpAddr,
 }

@@ -1,41 +1,56 @@
 //! From the target's files and history to an image in the store.
 
+use std::sync::PoisonError;
+
 use image::manifest::{self, Descriptor};
-use image::{DateTime, Digest, History, ImageConfig, media_type};
+use image::{DateTime, Digest, History, ImageConfig, Platform, media_type};
 use store::Store;
 
 use crate::Error;
 use crate::plan::Stage;
-use crate::solve::{Built, Snapshot};
+use crate::solve::{Snapshot, Solver};
 
-/// An image that was built.
+/// An image that was built, or an index of several.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BuiltImage {
-    /// Its manifest.
+    /// Its manifest, or the index.
     pub manifest: Descriptor,
-    /// The digest of its manifest.
+    /// The digest of that.
     pub digest: Digest,
-    /// The digest of its configuration: docker's image ID.
-    pub config: Digest,
     /// What the user should know, and what is no error.
     pub warnings: Vec<String>,
 }
 
+impl BuiltImage {
+    fn new(manifest: Descriptor) -> Result<Self, Error> {
+        let digest = crate::record::digest(&manifest)?;
+        Ok(Self { manifest, digest, warnings: Vec::new() })
+    }
+}
+
 /// Writes configuration and manifest of the image.
-pub(crate) fn put(
-    store: &Store,
-    stage: &Stage,
-    built: &Built,
-    files: &Snapshot,
-) -> Result<BuiltImage, Error> {
-    let config = configuration(stage, built.history.clone(), files);
-    let config = store.put_json(media_type::CONFIG, &config)?;
+pub(crate) fn image(solver: &Solver<'_>) -> Result<BuiltImage, Error> {
+    let (manifest, _) = put(solver)?;
+    BuiltImage::new(manifest)
+}
+
+/// Writes the images, and an index of them by their platforms.
+pub(crate) fn index(store: &Store, solvers: &[Solver<'_>]) -> Result<BuiltImage, Error> {
+    let images: Result<Vec<_>, Error> = solvers.iter().map(put).collect();
+    let index = manifest::index(images?);
+    BuiltImage::new(store.put_json(media_type::INDEX, &index)?)
+}
+
+fn put(solver: &Solver<'_>) -> Result<(Descriptor, Platform), Error> {
+    let target = solver.plan.stages.len() - 1;
+    let built = solver.built(target)?;
+    let files = built.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+    let config = configuration(&solver.plan.stages[target], built.history.clone(), &files);
+    let platform = config.platform();
+    let config = solver.store.put_json(media_type::CONFIG, &config)?;
     let layers = files.layers.iter().map(|layer| oci(&layer.descriptor)).collect();
-    let manifest = store.put_manifest(&manifest::manifest(config.clone(), layers))?;
-    let digest = crate::record::digest(&manifest)?;
-    let config = crate::record::digest(&config)?;
-    Ok(BuiltImage { manifest, digest, config, warnings: Vec::new() })
+    Ok((solver.store.put_manifest(&manifest::manifest(config, layers))?, platform))
 }
 
 /// A layer of a docker image by the name that OCI has for the same.

@@ -129,7 +129,10 @@ fn sweep_build(path: &Path, name: &str, runner: &dyn Runner) {
         let folder = step.file_name().to_string_lossy().into_owned();
         if let Some(number) = folder.strip_prefix("run-") {
             runner.delete(&id(name, number));
-            let _ = rootfs::unmount(&step.path().join("bundle/rootfs"));
+            // With secrets the bundle is a mount as well.
+            for mounted in ["bundle/rootfs", "bundle"] {
+                let _ = rootfs::unmount(&step.path().join(mounted));
+            }
             for mounted in fs::read_dir(step.path().join("mounts")).into_iter().flatten().flatten()
             {
                 let _ = rootfs::unmount(&mounted.path().join("rootfs"));

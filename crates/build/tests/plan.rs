@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use build::plan::{self, Base, Bases, BuildArgs, Network, Operation, Plan, Request, Run, Settings};
+use build::plan::{
+    self, Base, Bases, BuildArgs, Entitlements, Network, Operation, Plan, Request, Run, Settings,
+};
 use image::ImageConfig;
 use proptest::prelude::*;
 
@@ -33,6 +35,7 @@ fn settings(args: &[(&str, &str)]) -> Settings {
         host: "linux/amd64".parse().unwrap(),
         network: Network::Host,
         labels: Vec::new(),
+        allow: Entitlements::default(),
     }
 }
 
@@ -239,7 +242,7 @@ fn mistakes() {
         ("FROM --platform=a/b/c/d debian\n", "--platform"),
         ("FROM debian\nRUN --mount=type=bind,target=/ x\n", "cannot be at /"),
         ("FROM debian\nADD https://x.org/y /z\n", "not supported yet"),
-        ("FROM debian\nRUN --security=insecure x\n", "not supported yet"),
+        ("FROM debian\nRUN --device=x x\n", "not supported yet"),
     ] {
         if words != "nowhere" {
             let said = refused(text);

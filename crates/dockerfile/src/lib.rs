@@ -60,7 +60,7 @@ pub use instruction::{
     Add, Arg, Command, CommandLine, Copy, Dockerfile, HealthTest, Healthcheck, InlineFile,
     Instruction, Kind, Network, OnBuild, Pair, Run, Security, Stage, Warning,
 };
-pub use mount::{Mount, MountError, MountKind, MountOptions, Sharing};
+pub use mount::{Mount, MountError, MountKind, MountOptions, Sharing, fields};
 pub use parse::{MAX_INSTRUCTION, MAX_TEXT, parse, parse_trigger};
 pub use problem::{ParseError, Problem};
 pub use source::{Lines, Source};

@@ -6,6 +6,7 @@ use crate::suggest::nearest;
 
 mod values;
 
+pub use values::split_fields as fields;
 use values::{boolean, bytes, invalid, kind, number, sharing, split_fields};
 
 const KEYS: [&str; 19] = [

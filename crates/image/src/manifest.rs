@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use oci_spec::image::ImageManifestBuilder;
+use oci_spec::image::{ImageIndexBuilder, ImageManifestBuilder};
 use serde::Serialize;
 
 pub use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 
 use crate::media_type;
-use crate::{Digest, DigestError};
+use crate::{Digest, DigestError, Platform};
 
 /// A descriptor for a blob.
 pub fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
@@ -32,6 +32,20 @@ pub fn manifest(config: Descriptor, layers: Vec<Descriptor>) -> ImageManifest {
         .media_type(media_type::MANIFEST)
         .config(config)
         .layers(layers)
+        .build()
+        .expect("every required field is given")
+}
+
+/// An index of images, each with the platform that it is for.
+pub fn index(images: impl IntoIterator<Item = (Descriptor, Platform)>) -> ImageIndex {
+    let manifests = images.into_iter().map(|(mut descriptor, platform)| {
+        descriptor.set_platform(Some((&platform).into()));
+        descriptor
+    });
+    ImageIndexBuilder::default()
+        .schema_version(oci_spec::image::SCHEMA_VERSION)
+        .media_type(media_type::INDEX)
+        .manifests(manifests.collect::<Vec<_>>())
         .build()
         .expect("every required field is given")
 }

@@ -185,6 +185,16 @@ impl From<&oci_spec::image::Platform> for Platform {
     }
 }
 
+impl From<&Platform> for oci_spec::image::Platform {
+    fn from(platform: &Platform) -> Self {
+        let mut made = Self::default();
+        made.set_os(platform.os().into());
+        made.set_architecture(platform.architecture().into());
+        made.set_variant(platform.variant.clone());
+        made
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,8 @@
 //! an index of the layer tars, with [`Driver::Directory`] the unpacked files. [`mount()`] lays a thin
 //! read-write layer over it, and [`capture`] reads that layer back as a changeset.
 //!
-//! [`mount_listed`] makes what a container engine has listed instead.
+//! [`mount_listed`] makes what a container engine has listed instead, and [`mount_memory`] a place for
+//! secrets.
 //!
 //! All mounts of the project but a container's own are made here. A mount becomes visible when it
 //! is complete, as a single one, and outlives the process only if [`Mount::keep`] says so. What is
@@ -34,7 +35,7 @@ pub use driver::{Driver, DriverError};
 pub use error::Error;
 pub use inside::open_inside;
 pub use listed::{ListedMount, mount_listed, unmount_listed};
-pub use mount::{Mount, ReadWrite, mount};
+pub use mount::{Mount, ReadWrite, mount, mount_memory};
 pub use prepare::{Base, LayerTar, Prepared, prepare, prepare_over};
 pub use remove::remove;
 pub use unmount::{is_mounted, unmount};

@@ -133,7 +133,7 @@ impl Machine {
         serde_json::from_slice(&self.blob(&config)).unwrap()
     }
 
-    fn blob(&self, digest: &str) -> Vec<u8> {
+    pub(crate) fn blob(&self, digest: &str) -> Vec<u8> {
         let hex = digest.strip_prefix("sha256:").unwrap();
         fs::read(self.path("store/blobs/sha256").join(hex)).unwrap()
     }
@@ -262,7 +262,7 @@ fn base() -> &'static [u8] {
     TAR.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("root");
-        for folder in ["bin", "etc", "tmp", "root", "data/real", "usr"] {
+        for folder in ["bin", "etc", "tmp", "root", "data/real", "usr", "dev", "proc", "sys"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");

@@ -1,21 +1,23 @@
 //! One instruction to a step and a change of the configuration.
 
 use dockerfile::{
-    Arg, Command, CommandLine, Dockerfile, Expander, HealthTest, Instruction, Kind, Lines, Pair,
+    Arg, CommandLine, Dockerfile, Expander, HealthTest, Instruction, Kind, Lines, Pair,
 };
 use image::{Healthcheck, ImageConfig};
 
 use super::history::{self, Declared};
-use super::scope::{self, Environment};
+use super::scope::Environment;
 use super::signal::is_signal;
 use super::stages::{End, Planner, expand};
-use super::{Chmod, Copy, From, Network, Operation, Run, Step};
+use super::{Chmod, Copy, From, Operation, Step};
 use crate::Error;
 
 mod mounts;
 mod paths;
+mod run;
 
 use paths::{absolute, destination};
+use run::secret_variables;
 
 /// The instructions of one stage on their way to steps.
 pub(super) struct Lowering<'p, 'a> {
@@ -82,7 +84,11 @@ impl<'p, 'a> Lowering<'p, 'a> {
     }
 
     fn push(&mut self, instruction: &Instruction, operation: Operation, created_by: String) {
-        let lookup = |name: &str| self.environment.get(name).map(str::to_owned);
+        let secret = |name: &str| secret_variables(&operation).any(|known| known == name);
+        let lookup = |name: &str| match secret(name) {
+            true => Some("****".to_owned()),
+            false => self.environment.get(name).map(str::to_owned),
+        };
         let text = Expander::new(self.dockerfile().escape, &lookup).display(&instruction.summary());
         self.steps.push(Step { operation, created_by, text, lines: instruction.lines });
     }
@@ -261,48 +267,6 @@ impl<'p, 'a> Lowering<'p, 'a> {
             return (Operation::Configure, created_by);
         }
         (Operation::Workdir { path, owner: self.config.config.user.clone() }, created_by)
-    }
-
-    fn run(&mut self, run: &dockerfile::Run, lines: Lines) -> Result<(Operation, String), Error> {
-        let (args, script) = match run.command() {
-            Command::Shell(line) => (self.with_shell(&line), None),
-            Command::Exec(words) => (words, None),
-            Command::Script { name, content } => {
-                (self.with_shell(&format!("/dev/pipes/{name}")), Some((name, content)))
-            }
-        };
-        if args.is_empty() {
-            return Err(self.error(lines, "RUN needs a command"));
-        }
-        self.refuse_unsupported(run, lines)?;
-        let mounts = self.mounts(&run.mounts, lines)?;
-        let created_by = history::run(&args, &self.declared, &self.environment);
-        let operation = Operation::Run(Box::new(Run {
-            args,
-            script,
-            env: self.environment.to_list(),
-            proxies: scope::proxies(&self.planner.settings.build_args),
-            user: self.config.config.user.clone(),
-            working_dir: absolute(&self.config.config.working_dir, ""),
-            network: match run.network {
-                dockerfile::Network::None => Network::None,
-                dockerfile::Network::Host => Network::Host,
-                dockerfile::Network::Default => self.planner.settings.network,
-            },
-            mounts,
-        }));
-        Ok((operation, created_by))
-    }
-
-    fn refuse_unsupported(&self, run: &dockerfile::Run, lines: Lines) -> Result<(), Error> {
-        if run.security == dockerfile::Security::Insecure {
-            return Err(self.error(lines, "RUN --security=insecure is not supported yet"));
-        }
-        if let Some(device) = run.devices.first() {
-            let message = format!("RUN --device={device} is not supported yet");
-            return Err(self.error(lines, message));
-        }
-        Ok(())
     }
 
     fn copy(

@@ -10,6 +10,7 @@
 //! a step needs is in its [`Operation`], with variables expanded: steps are run, and cached, without
 //! looking at the Dockerfile again.
 
+mod entitlements;
 mod history;
 mod lower;
 mod mode;
@@ -20,8 +21,11 @@ mod stages;
 use dockerfile::Lines;
 use image::{ImageConfig, Platform};
 
+pub use dockerfile::Sharing;
+pub use entitlements::Entitlements;
 pub use mode::{Chmod, ModeError};
 pub use scope::BuildArgs;
+pub(crate) use scope::hostname;
 pub use stages::{Bases, Request, Settings, plan};
 
 /// The stages to build, each after those it needs. The last one is the target.
@@ -33,6 +37,8 @@ pub struct Plan {
     pub images: Vec<Request>,
     /// Build arguments that were given and that no instruction declares.
     pub unused_args: Vec<String>,
+    /// The platform that it is for.
+    pub platform: Platform,
 }
 
 /// One stage.
@@ -115,8 +121,55 @@ pub struct Run {
     pub working_dir: String,
     /// `--network`
     pub network: Network,
-    /// `--mount`
+    /// `--security=insecure`: with all that the builder itself may do.
+    pub insecure: bool,
+    /// The name of the host that the command sees.
+    pub hostname: String,
+    /// `--mount` of files.
     pub mounts: Vec<Mount>,
+    /// `--mount=type=secret`
+    pub secrets: Vec<Secret>,
+    /// `--mount=type=ssh`
+    pub agents: Vec<Agent>,
+}
+
+/// A `RUN --mount=type=secret`. What it holds is never part of a plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// Its name among the secrets that the build was given.
+    pub id: String,
+    /// The file that shows it, absolute.
+    pub target: Option<String>,
+    /// The variable that holds it.
+    pub env: Option<String>,
+    /// Of the file.
+    pub access: Access,
+    /// Whether it is an error if the build was not given it.
+    pub required: bool,
+}
+
+/// A `RUN --mount=type=ssh`: a socket on which an SSH agent answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Its name among the agents that the build was given.
+    pub id: String,
+    /// Where the socket is, absolute.
+    pub target: String,
+    /// Of the socket.
+    pub access: Access,
+    /// Whether it is an error if the build was not given it.
+    pub required: bool,
+}
+
+/// Who may use a file that a mount makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Permission bits.
+    pub mode: u32,
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
 }
 
 /// The network of a `RUN`.
@@ -154,12 +207,14 @@ pub enum MountKind {
     Cache {
         /// Its name: `id`, or the target.
         id: String,
-        /// Whether only one build at a time may have it.
-        locked: bool,
-        /// Mode of the directory when it is made.
-        mode: u32,
-        /// Owner and group of the directory when it is made.
-        owner: (u32, u32),
+        /// How it is shared with other commands that run at the same time.
+        sharing: Sharing,
+        /// What is in it when it is made; nothing without.
+        from: Option<From>,
+        /// Which part of it is seen, from its root.
+        source: String,
+        /// Of the directory when it is made empty, where the Dockerfile says.
+        access: Option<Access>,
     },
     /// Memory.
     Tmpfs {

@@ -19,11 +19,16 @@ impl Environment {
     /// From `NAME=value` strings.
     pub(super) fn from_list(list: &[String]) -> Self {
         let mut environment = Self::default();
+        environment.set_all(list);
+        environment
+    }
+
+    /// Sets what `NAME=value` strings say.
+    pub(super) fn set_all(&mut self, list: &[String]) {
         for entry in list {
             let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
-            environment.set(name, value);
+            self.set(name, value);
         }
-        environment
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
@@ -87,6 +92,13 @@ pub(super) fn proxies(given: &BuildArgs) -> Vec<String> {
         }
     }
     list
+}
+
+/// The name of the host that commands see: the same on every machine, for some programs write it into
+/// files.
+pub(crate) fn hostname(given: &BuildArgs) -> &str {
+    let own = given.get("BUILDKIT_SANDBOX_HOSTNAME").filter(|name| !name.is_empty());
+    own.map_or("tare-build", String::as_str)
 }
 
 /// Whether this build argument is predefined and needs no `ARG`.

@@ -5,7 +5,7 @@ use image::{ImageConfig, Platform};
 
 use super::lower::Lowering;
 use super::scope::{self, Environment};
-use super::{Base, BuildArgs, From, Network, Plan, Stage};
+use super::{Base, BuildArgs, Entitlements, From, Network, Plan, Stage};
 use crate::Error;
 
 /// What the user said about the build, as far as it shapes the plan.
@@ -41,6 +41,8 @@ pub struct Settings {
     pub network: Network,
     /// `--label`
     pub labels: Vec<(String, String)>,
+    /// `--allow`
+    pub allow: Entitlements,
 }
 
 /// Plans the build of a Dockerfile.
@@ -62,11 +64,15 @@ pub fn plan(
         planned: vec![None; dockerfile.stages.len()],
         ends: Vec::new(),
         configs: Vec::new(),
-        plan: Plan { stages: Vec::new(), images: Vec::new(), unused_args: Vec::new() },
+        plan: Plan {
+            stages: Vec::new(),
+            images: Vec::new(),
+            unused_args: unused(dockerfile, &settings.build_args),
+            platform: settings.platform.as_ref().unwrap_or(&settings.host).clone(),
+        },
     };
     planner.stage(target)?;
     let mut plan = planner.plan;
-    plan.unused_args = unused(dockerfile, &settings.build_args);
     let last = plan.stages.last_mut().expect("the target was planned");
     finish(&mut last.config, settings);
     Ok(plan)
@@ -253,8 +259,10 @@ impl Planner<'_> {
         if let Some(earlier) = self.dockerfile.stage_named(&name, index) {
             let base = self.stage(earlier)?;
             let mut start = self.ends[base].clone();
-            // Its arguments keep their values, and only its own history speaks of them.
+            // Its arguments keep their values, unless the image sets the variable, and only its own
+            // history speaks of them.
             start.declared.clear();
+            start.environment.set_all(&start.config.config.env);
             start.platform = platform.unwrap_or(start.platform);
             return Ok((Base::Stage(base), start));
         }

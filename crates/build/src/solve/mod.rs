@@ -10,15 +10,21 @@
 //! Nothing is read, folded or mounted before a step needs it: when every step is in the cache, the
 //! records are all that is looked at.
 
+mod agents;
+mod caches;
+mod container;
 mod copy;
+mod foreign;
 mod mounts;
 mod network;
 mod run;
 mod schedule;
+mod secrets;
 mod snapshot;
 mod stage;
 
 use std::collections::HashMap;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -29,9 +35,10 @@ use image::{DateTime, History};
 use rootfs::Driver;
 use store::Store;
 
-pub(crate) use schedule::schedule;
+pub(crate) use schedule::solve;
 pub(crate) use snapshot::Snapshot;
 
+use crate::agent::KeyAgent;
 use crate::context::Context;
 use crate::key::Key;
 use crate::options::BuildOptions;
@@ -40,19 +47,16 @@ use crate::record::{LayerRef, Record};
 use crate::scratch::Scratch;
 use crate::{Error, Event, Interrupt, Progress, Runner, StepId};
 
-/// What all steps of a build share.
-pub(crate) struct Solver<'a> {
+/// What all steps of a build share, whatever platform they are for.
+pub(crate) struct Session<'a> {
     pub(crate) store: &'a Store,
     pub(crate) options: &'a BuildOptions,
     pub(crate) dockerfile: &'a Dockerfile,
-    pub(crate) plan: &'a Plan,
     pub(crate) context: &'a Context,
-    pub(crate) images: Vec<Image>,
     pub(crate) runner: &'a dyn Runner,
     pub(crate) progress: &'a dyn Progress,
     /// Set by the user, or when a stage has failed.
     pub(crate) interrupt: Interrupt,
-    stages: Vec<OnceLock<Built>>,
     steps: AtomicUsize,
     driver: OnceLock<Driver>,
     scratch: Mutex<Option<Arc<Scratch>>>,
@@ -62,6 +66,27 @@ pub(crate) struct Solver<'a> {
     records: Mutex<HashMap<Key, Record>>,
     /// For each command: held by the stage that runs it.
     turns: Mutex<HashMap<Key, Arc<Mutex<()>>>>,
+    /// Agents that were started for key files, by their ids.
+    key_agents: Mutex<HashMap<String, KeyAgent>>,
+}
+
+/// The build for one platform.
+pub(crate) struct Solver<'a> {
+    session: &'a Session<'a>,
+    pub(crate) plan: &'a Plan,
+    pub(crate) images: Vec<Image>,
+    /// Whether steps are to say which platform they are for.
+    several: bool,
+    stages: Vec<OnceLock<Built>>,
+}
+
+/// Most of what a step needs is the session's.
+impl<'a> Deref for Solver<'a> {
+    type Target = Session<'a>;
+
+    fn deref(&self) -> &Session<'a> {
+        self.session
+    }
 }
 
 /// An image that the build starts or copies from.
@@ -77,15 +102,11 @@ pub(crate) struct Built {
     pub(crate) history: Vec<History>,
 }
 
-impl<'a> Solver<'a> {
-    #[expect(clippy::too_many_arguments, reason = "it is made in one place")]
+impl<'a> Session<'a> {
     pub(crate) fn new(
         store: &'a Store,
         options: &'a BuildOptions,
-        dockerfile: &'a Dockerfile,
-        plan: &'a Plan,
-        context: &'a Context,
-        images: Vec<Image>,
+        (context, dockerfile): (&'a Context, &'a Dockerfile),
         runner: &'a dyn Runner,
         progress: &'a dyn Progress,
         interrupt: &Interrupt,
@@ -94,20 +115,77 @@ impl<'a> Solver<'a> {
             store,
             options,
             dockerfile,
-            plan,
             context,
-            images,
             runner,
             progress,
             interrupt: interrupt.child(),
-            stages: plan.stages.iter().map(|_| OnceLock::new()).collect(),
             steps: AtomicUsize::new(0),
             driver: OnceLock::new(),
             scratch: Mutex::new(None),
             empty: Mutex::default(),
             records: Mutex::default(),
             turns: Mutex::default(),
+            key_agents: Mutex::default(),
         }
+    }
+
+    /// Two stages that run the same command on the same files take turns: the second finds it done.
+    pub(crate) fn turn(&self, key: Key) -> Arc<Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.entry(key).or_default().clone()
+    }
+
+    pub(crate) fn driver(&self) -> Driver {
+        let probe = || Driver::probe(&self.store.build_dir()).0;
+        *self.driver.get_or_init(|| self.options.driver.unwrap_or_else(probe))
+    }
+
+    /// The build's working directory, made when first needed.
+    pub(crate) fn scratch(&self) -> Result<Arc<Scratch>, Error> {
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(scratch) = &*scratch {
+            return Ok(scratch.clone());
+        }
+        let made = Arc::new(Scratch::new(&self.temporary())?);
+        let hostname = crate::plan::hostname(&self.options.build_args);
+        network::write(made.path(), hostname, &self.options.hosts)?;
+        *scratch = Some(made.clone());
+        Ok(made)
+    }
+
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.store.build_dir().join("tmp")
+    }
+
+    /// The time that results of now are from.
+    pub(crate) fn now(&self) -> String {
+        let now = || DateTime::from(std::time::SystemTime::now());
+        let epoch = |seconds| DateTime::new(seconds, 0);
+        self.options.source_date_epoch.map_or_else(now, epoch).to_string()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.interrupt.is_set() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
+    /// Announces a step; end it with [`Shown::end`].
+    pub(crate) fn show(&self, name: &str) -> Shown<'_> {
+        let id = StepId(self.steps.fetch_add(1, Ordering::Relaxed));
+        self.progress.event(id, Event::Started { name });
+        Shown { progress: self.progress, id, started: Instant::now() }
+    }
+}
+
+impl<'a> Solver<'a> {
+    /// The build of a plan, one of several or the only one, from these images.
+    pub(crate) fn new(
+        session: &'a Session<'a>,
+        plan: &'a Plan,
+        images: Vec<Image>,
+        several: bool,
+    ) -> Self {
+        let stages = plan.stages.iter().map(|_| OnceLock::new()).collect();
+        Self { session, plan, images, several, stages }
     }
 
     /// The stage, which was built before.
@@ -151,51 +229,6 @@ impl<'a> Solver<'a> {
             From::Stage(index) => format!("stage {}", self.plan.stages[index].name),
             From::Image(index) => format!("image {}", self.plan.images[index].name),
         }
-    }
-
-    /// Two stages that run the same command on the same files take turns: the second finds it done.
-    pub(crate) fn turn(&self, key: Key) -> Arc<Mutex<()>> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.entry(key).or_default().clone()
-    }
-
-    pub(crate) fn driver(&self) -> Driver {
-        let probe = || Driver::probe(&self.store.build_dir()).0;
-        *self.driver.get_or_init(|| self.options.driver.unwrap_or_else(probe))
-    }
-
-    /// The build's working directory, made when first needed.
-    pub(crate) fn scratch(&self) -> Result<Arc<Scratch>, Error> {
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(scratch) = &*scratch {
-            return Ok(scratch.clone());
-        }
-        let made = Arc::new(Scratch::new(&self.temporary())?);
-        network::write(made.path())?;
-        *scratch = Some(made.clone());
-        Ok(made)
-    }
-
-    pub(crate) fn temporary(&self) -> PathBuf {
-        self.store.build_dir().join("tmp")
-    }
-
-    /// The time that results of now are from.
-    pub(crate) fn now(&self) -> String {
-        let now = || DateTime::from(std::time::SystemTime::now());
-        let epoch = |seconds| DateTime::new(seconds, 0);
-        self.options.source_date_epoch.map_or_else(now, epoch).to_string()
-    }
-
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.interrupt.is_set() { Err(Error::Interrupted) } else { Ok(()) }
-    }
-
-    /// Announces a step; end it with [`Shown::end`].
-    pub(crate) fn show(&self, name: &str) -> Shown<'_> {
-        let id = StepId(self.steps.fetch_add(1, Ordering::Relaxed));
-        self.progress.event(id, Event::Started { name });
-        Shown { progress: self.progress, id, started: Instant::now() }
     }
 }
 

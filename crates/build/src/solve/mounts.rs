@@ -1,56 +1,76 @@
-//! `RUN --mount`: parts of the context, of stages and images, caches, memory.
+//! `RUN --mount` of files: parts of the context, of stages and images, caches, memory.
 //!
 //! A bind mount shows layers, those of a stage or those that a `COPY` of the same files would make,
 //! so that `.dockerignore` holds and nothing of the host can be written to.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use image::MountKind as Kind;
 use rootfs::ReadWrite;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::OFlags;
 
+use super::caches::{Cache, Taken};
 use super::run::bind;
 use super::stage::Work;
 use super::{Snapshot, Solver};
 use crate::Error;
-use crate::key::Definition;
-use crate::plan::{Copy, From, Mount, MountKind, Run};
+use crate::key::{Definition, Key};
+use crate::plan::{Copy, From, Mount, MountKind, Run, Sharing};
 
 /// The mounts of one container. Dropping it unmounts and unlocks.
 pub(super) struct Mounted {
     /// For the container's configuration.
     pub(super) mounts: Vec<image::Mount>,
     held: Vec<rootfs::Mount>,
-    locks: Vec<File>,
+    /// One and the same for mounts of the same cache.
+    caches: BTreeMap<Key, Taken>,
 }
 
 /// What a mount adds to the key of its `RUN`. The content of a cache does not count: it may be lost
 /// at any time.
-pub(super) fn define(mount: &Mount, bind: Option<&Snapshot>, definition: &mut Definition) {
+pub(super) fn define(mount: &Mount, files: Option<&Snapshot>, definition: &mut Definition) {
     definition.add("mount", mount.target.as_bytes());
     definition.add("read-only", &[u8::from(mount.read_only)]);
     match &mount.kind {
         MountKind::Bind { source, .. } => {
             definition.add("bind", source.as_bytes());
-            let key = bind.map(|files| *files.key.as_bytes()).unwrap_or_default();
+            let key = files.map(|files| *files.key.as_bytes()).unwrap_or_default();
             definition.add("files", &key);
         }
-        MountKind::Cache { id, .. } => definition.add("cache", id.as_bytes()),
+        MountKind::Cache { source, .. } => {
+            definition.add("part", source.as_bytes());
+            if let Some(cache) = cache(mount, files) {
+                definition.add("cache", cache.key().as_bytes());
+            }
+        }
         MountKind::Tmpfs { size } => definition.add("tmpfs", &size.unwrap_or(0).to_le_bytes()),
     }
 }
 
+/// The cache that a mount shows.
+fn cache<'a>(mount: &'a Mount, files: Option<&'a Snapshot>) -> Option<Cache<'a>> {
+    let MountKind::Cache { id, sharing, access, source, .. } = &mount.kind else { return None };
+    // A part is looked up by its path, which others could change at the same time.
+    let alone = *sharing == Sharing::Shared && source != "/";
+    let sharing = if alone { Sharing::Locked } else { *sharing };
+    Some(Cache { id, sharing, from: files, access: *access })
+}
+
 impl Work<'_> {
-    /// For each mount of the step: the files that it shows, for a bind mount.
+    /// For each mount of the step: the files that it shows, or that its cache starts with.
     pub(super) fn binds(&self, run: &Run) -> Result<Vec<Option<Snapshot>>, Error> {
         let files = |mount: &Mount| match &mount.kind {
-            MountKind::Bind { from, source } => match self.solver.files(*from)? {
-                Some(files) => Ok(Some(files)),
-                None => self.context_files(source).map(Some),
-            },
+            MountKind::Bind { from, source }
+            | MountKind::Cache { from: Some(from), source, .. } => {
+                match self.solver.files(*from)? {
+                    Some(files) => Ok(Some(files)),
+                    None => self.context_files(source).map(Some),
+                }
+            }
             _ => Ok(None),
         };
         run.mounts.iter().map(files).collect()
@@ -89,7 +109,8 @@ impl Mounted {
         binds: Vec<Option<Snapshot>>,
         step: &Path,
     ) -> Result<Self, Error> {
-        let mut mounted = Self { mounts: Vec::new(), held: Vec::new(), locks: Vec::new() };
+        let caches = take_caches(solver, run, &binds)?;
+        let mut mounted = Self { mounts: Vec::new(), held: Vec::new(), caches };
         for (number, (mount, files)) in run.mounts.iter().zip(binds).enumerate() {
             let folder = step.join("mounts").join(number.to_string());
             let shown = match (&mount.kind, files) {
@@ -99,13 +120,10 @@ impl Mounted {
                 (MountKind::Bind { .. }, None) => {
                     return Err(Error::internal("a bind mount shows nothing"));
                 }
-                (MountKind::Cache { .. }, _) => mounted.cache(solver, mount)?,
-                (MountKind::Tmpfs { size }, _) => image::Mount {
-                    destination: PathBuf::from(&mount.target),
-                    kind: Kind::Tmpfs,
-                    read_only: mount.read_only,
-                    options: size.map(|size| format!("size={size}")).into_iter().collect(),
-                },
+                (MountKind::Cache { source, .. }, files) => {
+                    mounted.cache(mount, source, files.as_ref())?
+                }
+                (MountKind::Tmpfs { size }, _) => memory(mount, *size),
             };
             mounted.mounts.push(shown);
         }
@@ -135,50 +153,63 @@ impl Mounted {
         Ok(bind(source, PathBuf::from(&mount.target), mount.read_only))
     }
 
-    fn cache(&mut self, solver: &Solver<'_>, mount: &Mount) -> Result<image::Mount, Error> {
-        let MountKind::Cache { id, locked, mode, owner } = &mount.kind else {
-            return Err(Error::internal("a cache mount is none"));
-        };
-        let folder = solver.store.build_dir().join("mounts");
-        let name = Definition::new("cache-mount/1").field("id", id).key().to_string();
-        let path = folder.join(&name);
-        make_cache(&path, *mode, *owner).map_err(|error| Error::io("create", &path, error))?;
-        if *locked {
-            let lock = folder.join(format!("{name}.lock"));
-            let file = File::options().create(true).append(true).open(&lock);
-            let file = file.map_err(|error| Error::io("create", &lock, error))?;
-            wait_for(&file, &lock, solver)?;
-            self.locks.push(file);
-        }
+    fn cache(
+        &self,
+        mount: &Mount,
+        source: &str,
+        files: Option<&Snapshot>,
+    ) -> Result<image::Mount, Error> {
+        let taken = cache(mount, files).and_then(|cache| self.caches.get(&cache.key()));
+        let taken = taken.ok_or_else(|| Error::internal("a cache was not taken"))?;
+        let path = inside(&taken.files, source)?;
         Ok(bind(path, PathBuf::from(&mount.target), mount.read_only))
     }
 }
 
-fn make_cache(path: &Path, mode: u32, owner: (u32, u32)) -> std::io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
+/// Takes the caches of a step, in an order that all steps keep: no two wait for each other.
+fn take_caches(
+    solver: &Solver<'_>,
+    run: &Run,
+    binds: &[Option<Snapshot>],
+) -> Result<BTreeMap<Key, Taken>, Error> {
+    let caches = run.mounts.iter().zip(binds);
+    let caches = caches.filter_map(|(mount, files)| cache(mount, files.as_ref()));
+    let mut wanted = BTreeMap::new();
+    for cache in caches {
+        match wanted.entry(cache.key()) {
+            Entry::Vacant(entry) => drop(entry.insert(cache)),
+            // The strictest of its mounts counts for all.
+            Entry::Occupied(mut entry) if entry.get().sharing == Sharing::Shared => {
+                entry.insert(cache);
+            }
+            Entry::Occupied(_) => {}
+        }
     }
-    // Complete before it has its name: another build may be making the same.
-    let hidden = path.with_extension(crate::names::unique().to_string());
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(&hidden)?;
-    fs::set_permissions(&hidden, fs::Permissions::from_mode(mode))?;
-    std::os::unix::fs::chown(&hidden, Some(owner.0), Some(owner.1))?;
-    match fs::rename(&hidden, path) {
-        Err(_) if path.is_dir() => fs::remove_dir(&hidden),
-        other => other,
-    }
+    wanted.into_iter().map(|(key, cache)| Ok((key, cache.take(solver)?))).collect()
 }
 
-/// Waits for another build to let go of a cache, or for the user to lose patience.
-fn wait_for(file: &File, path: &Path, solver: &Solver<'_>) -> Result<(), Error> {
-    loop {
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                solver.check()?;
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Err(error) => return Err(Error::io("lock", path, error)),
-        }
+/// A part of a cache, which commands have written: no link leads out of it. Nobody else uses the cache
+/// meanwhile, so that what was found stays where it is.
+fn inside(files: &Path, source: &str) -> Result<PathBuf, Error> {
+    if source == "/" {
+        return Ok(files.to_owned());
+    }
+    let find = || {
+        let root = File::open(files)?;
+        let part = rootfs::open_inside(&root, Path::new(&source[1..]), OFlags::PATH)?;
+        fs::read_link(format!("/proc/self/fd/{}", part.as_raw_fd()))
+    };
+    find().map_err(|error| Error::io("find a part of the cache", files.join(&source[1..]), error))
+}
+
+/// As BuildKit has it: programs in it can be started.
+fn memory(mount: &Mount, size: Option<u64>) -> image::Mount {
+    let size = size.map(|size| format!("size={size}"));
+    let options = ["exec", "dev"].map(str::to_owned).into_iter().chain(size).collect();
+    image::Mount {
+        destination: PathBuf::from(&mount.target),
+        kind: Kind::Tmpfs,
+        read_only: mount.read_only,
+        options,
     }
 }

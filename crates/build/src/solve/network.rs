@@ -7,18 +7,17 @@ use std::path::{Path, PathBuf};
 
 use super::run::bind;
 use crate::Error;
+use crate::options::Host;
 
 /// Where the host says who resolves names.
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// The names that need no resolver. The second one is the container's own.
-const HOSTS: &str = "127.0.0.1\tlocalhost tare-build\n::1\tlocalhost ip6-localhost ip6-loopback\n";
-
-/// Writes the files into the working directory of a build.
-pub(super) fn write(folder: &Path) -> Result<(), Error> {
+/// Writes the files into the working directory of a build, whose commands see the host name.
+pub(super) fn write(folder: &Path, hostname: &str, hosts: &[Host]) -> Result<(), Error> {
     // A host that resolves no names has no such file.
     let resolv_conf = fs::read(RESOLV_CONF).unwrap_or_default();
-    for (name, content) in [("hosts", HOSTS.as_bytes()), ("resolv.conf", &resolv_conf)] {
+    let hosts = table(hostname, hosts);
+    for (name, content) in [("hosts", hosts.as_bytes()), ("resolv.conf", &resolv_conf)] {
         let path = folder.join(name);
         // Whoever runs a command reads them, whatever the builder's umask.
         fs::write(&path, content)
@@ -26,6 +25,13 @@ pub(super) fn write(folder: &Path) -> Result<(), Error> {
             .map_err(|error| Error::io("write", &path, error))?;
     }
     Ok(())
+}
+
+/// The names that need no resolver.
+fn table(hostname: &str, hosts: &[Host]) -> String {
+    let own =
+        format!("127.0.0.1\tlocalhost {hostname}\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    hosts.iter().fold(own, |text, host| text + &format!("{}\t{}\n", host.address, host.name))
 }
 
 /// The files in `folder`, where a command looks for them.

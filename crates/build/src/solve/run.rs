@@ -4,35 +4,40 @@
 //! run-N/bundle/config.json, rootfs     the bundle; rootfs is an overlay of the layers and upper
 //! run-N/upper, work                    what the command changes; never synced
 //! run-N/mounts/M                       what --mount=type=bind shows
+//! run-N/agents/M                       the sockets of --mount=type=ssh
 //! ```
+//!
+//! The bundle of a step that is given secrets is a file system in memory.
 //!
 //! The container has docker's default capabilities, seccomp profile and masked paths, and the host's
 //! network unless the build or the step says `none`: there is no bridge yet. /etc/resolv.conf is the
-//! host's and /etc/hosts knows the container itself, both read-only. Neither they, nor any other mount point that the runtime
-//! makes, get into the layer.
+//! host's and /etc/hosts knows the container itself, both read-only. Neither they, nor any other mount
+//! point that the runtime makes, get into the layer; but /proc, /sys and /dev, as with BuildKit.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use image::{ImageConfig, MountKind, Network, Platform, Propagation, RunOptions};
+use image::{ImageConfig, MountKind, Propagation};
 use rootfs::{Lower, ReadWrite};
 use tree::LayerPath;
 
-use super::Shown;
+use super::foreign::{self, Ability};
 use super::mounts::Mounted;
 use super::stage::{Ended, Outcome, Work};
+use super::{Shown, agents, container, secrets};
 use crate::Error;
 use crate::key::{Definition, Key};
 use crate::plan::{self, Run};
 use crate::record::LayerRef;
 use crate::scratch::Step;
 
+/// Where the runtime mounts something, and what it makes for that stays in the image.
+const STAYING: [&str; 3] = ["/proc", "/sys", "/dev"];
+
 /// How much of a command's output an error shows.
 const TAIL_LINES: usize = 10;
 const TAIL_BYTES: usize = 4096;
-
-/// The host name inside: the same on every machine, for some programs write it into files.
-const HOSTNAME: &str = "tare-build";
 
 impl Work<'_> {
     pub(super) fn run(&mut self, run: &Run, shown: &Shown<'_>) -> Result<Ended, Error> {
@@ -56,7 +61,7 @@ impl Work<'_> {
 
     /// The definition of a `RUN`.
     fn run_key(&self, run: &Run, binds: &[Option<super::Snapshot>]) -> Key {
-        let mut definition = Definition::new("run/2")
+        let mut definition = Definition::new("run/3")
             .field("parent", self.files.key.as_bytes())
             .field("platform", self.stage.platform.to_string())
             .list("args", &run.args)
@@ -64,12 +69,15 @@ impl Work<'_> {
             .field("user", &run.user)
             .field("directory", &run.working_dir)
             .field("network", [u8::from(run.network == plan::Network::None)]);
+        container::define(run, self.solver.options, &mut definition);
         if let Some((name, content)) = &run.script {
             definition = definition.field("script", name).field("content", content);
         }
         for (mount, bind) in run.mounts.iter().zip(binds) {
             super::mounts::define(mount, bind.as_ref(), &mut definition);
         }
+        run.secrets.iter().for_each(|secret| secrets::define(secret, &mut definition));
+        run.agents.iter().for_each(|agent| agents::define(agent, &mut definition));
         if let Some(epoch) = self.solver.options.source_date_epoch {
             definition.add("epoch", &epoch.to_le_bytes());
         }
@@ -77,19 +85,11 @@ impl Work<'_> {
     }
 
     fn runs_here(&self) -> Result<(), Error> {
-        let platform = &self.stage.platform;
-        let binfmt = |architecture: &str| {
-            let name = match architecture {
-                "amd64" => "x86_64",
-                "arm64" => "aarch64",
-                "386" => "i386",
-                other => other,
-            };
-            Path::new("/proc/sys/fs/binfmt_misc").join(format!("qemu-{name}")).exists()
-        };
-        match Platform::host().accepts(platform) || binfmt(platform.architecture()) {
-            true => Ok(()),
-            false => Err(Error::ForeignPlatform { platform: platform.to_string() }),
+        let platform = self.stage.platform.to_string();
+        match foreign::ability(&self.stage.platform) {
+            Ability::Runs => Ok(()),
+            Ability::NotFixed => Err(Error::EmulatorOutside { platform }),
+            Ability::Missing => Err(Error::ForeignPlatform { platform }),
         }
     }
 
@@ -104,16 +104,25 @@ impl Work<'_> {
         let solver = self.solver;
         let bundle = step.path().join("bundle");
         let target = bundle.join("rootfs");
-        fs::create_dir_all(&target).map_err(|error| Error::io("create", &target, error))?;
+        make_directory(&bundle)?;
+        // Before anything of the secrets is written; dropped after what is mounted in it.
+        let _memory = match run.secrets.is_empty() {
+            true => None,
+            false => Some(rootfs::mount_memory(&bundle)?),
+        };
+        make_directory(&target)?;
         let prepared = self.files.prepare(solver.driver(), solver.store)?;
         let mounted = Mounted::new(solver, run, binds, step.path())?;
-        let excluded = self.configure(run, &mounted, step)?;
+        let secrets = secrets::show(solver, run, &bundle.join("secrets"))?;
+        let agents = agents::show(solver, run, &step.path().join("agents"))?;
+        let mounts = [&*mounted.mounts, &*secrets.mounts, &*agents.mounts].concat();
+        let excluded = self.configure(run, mounts, &secrets.env, step)?;
         let upper = step.path().join("upper");
         let rw = ReadWrite { upper: upper.clone(), work: step.path().join("work"), volatile: true };
         let mount = rootfs::mount(&prepared, Some(&rw), &target)?;
         let result = self.execute(&bundle, step.id(), shown);
         mount.unmount()?;
-        drop(mounted);
+        drop((mounted, agents));
         result?;
         let tree = self.files.tree(solver.store)?;
         let lower = Lower { tree: &tree, layers: &prepared.layers };
@@ -145,14 +154,15 @@ impl Work<'_> {
     fn configure(
         &mut self,
         run: &Run,
-        mounted: &Mounted,
+        given: Vec<image::Mount>,
+        env: &[String],
         step: &Step,
     ) -> Result<Vec<LayerPath>, Error> {
         let users = self.users()?;
+        let build = self.solver.options;
         let mut mounts = super::network::mounts(self.solver.scratch()?.path());
         mounts.extend(
-            self.solver
-                .options
+            build
                 .volumes
                 .iter()
                 .map(|volume| bind(volume.source.clone(), volume.target.clone(), true)),
@@ -160,16 +170,21 @@ impl Work<'_> {
         if let Some((name, content)) = &run.script {
             mounts.push(script(name, content, step.path())?);
         }
-        mounts.extend(mounted.mounts.iter().cloned());
+        mounts.extend(given);
         let tree = self.files.tree(self.solver.store)?;
         for mount in &mut mounts {
             mount.destination = inside(&tree, &mount.destination)?;
         }
-        let spec = image::runtime_spec(&self.image(), &options(run, mounts, step.id()), &users)?;
+        let mut options = container::options(run, build, step.id());
+        options.mounts = mounts;
+        options.env.extend(env.iter().cloned());
+        let spec = image::runtime_spec(&self.image(), &options, &users)?;
         let path = step.path().join("bundle/config.json");
         let json = serde_json::to_vec(&spec).map_err(|_| Error::internal("a spec is no JSON"))?;
         fs::write(&path, json).map_err(|error| Error::io("write", &path, error))?;
-        let made = spec.mounts().iter().flatten().map(|mount| mount.destination());
+        let mounts = spec.mounts().iter().flatten().map(|mount| mount.destination());
+        let made =
+            mounts.filter(|place| !STAYING.iter().any(|staying| *place == Path::new(staying)));
         made.map(|destination| layer_path(destination)).collect()
     }
 
@@ -179,31 +194,9 @@ impl Work<'_> {
     }
 }
 
-fn options(run: &Run, mounts: Vec<image::Mount>, id: &str) -> RunOptions {
-    RunOptions {
-        args: run.args.clone(),
-        env: environment(run),
-        workdir: Some(run.working_dir.clone()),
-        user: Some(run.user.clone()).filter(|user| !user.is_empty()),
-        hostname: Some(HOSTNAME.to_owned()),
-        network: match run.network {
-            plan::Network::Host => Network::Host,
-            plan::Network::None => Network::None,
-        },
-        mounts,
-        cgroups_path: Some(Path::new("/tare").join(id)),
-        ..RunOptions::default()
-    }
-}
-
-/// What the command sees of the environment; the name of the host, which differs from builder to
-/// builder, only where the Dockerfile sets one.
-fn environment(run: &Run) -> Vec<String> {
-    let mut env: Vec<String> = run.env.iter().chain(&run.proxies).cloned().collect();
-    if !env.iter().any(|entry| entry.starts_with("HOSTNAME=")) {
-        env.push("HOSTNAME".to_owned());
-    }
-    env
+fn make_directory(path: &Path) -> Result<(), Error> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| Error::io("create", path, error))
 }
 
 pub(super) fn bind(source: PathBuf, destination: PathBuf, read_only: bool) -> image::Mount {

@@ -5,11 +5,30 @@ use std::sync::mpsc::{Sender, channel};
 use super::Solver;
 use crate::Error;
 
+/// Builds for all platforms at once. The first failure of any stops the others.
+pub(crate) fn solve(solvers: &[Solver<'_>]) -> Result<(), Error> {
+    if let [only] = solvers {
+        return schedule(only);
+    }
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let works: Vec<_> = solvers.iter().map(|solver| scope.spawn(|| schedule(solver))).collect();
+        let ended = |_| Err(Error::internal("a platform's thread ended"));
+        works.into_iter().map(|work| work.join().unwrap_or_else(ended)).collect()
+    });
+    let failed = results.into_iter().filter_map(Result::err);
+    // The others were only stopped.
+    let failed = failed.reduce(|one, two| match one {
+        Error::Interrupted => two,
+        one => one,
+    });
+    failed.map_or(Ok(()), Err)
+}
+
 /// Builds all stages of the plan. After the first failure no stage is started, and those at work are
 /// stopped.
-pub(crate) fn schedule(solver: &Solver<'_>) -> Result<(), Error> {
+fn schedule(solver: &Solver<'_>) -> Result<(), Error> {
     if solver.plan.stages.len() == 1 {
-        return solver.stage(0);
+        return solver.stage(0).inspect_err(|_| solver.interrupt.set());
     }
     std::thread::scope(|scope| {
         let (done, results) = channel();

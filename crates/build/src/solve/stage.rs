@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use image::History;
+use image::{History, Platform};
 
 use super::{Built, Shown, Snapshot, Solver};
 use crate::Error;
@@ -47,13 +47,13 @@ impl Solver<'_> {
         let total = stage.steps.iter().filter(|step| is_work(step)).count() + number;
         if let Base::Image(image) = stage.base {
             let text = format!("FROM {}", self.plan.images[image].name);
-            self.show(&label(stage, 1, total, &text)).end(Ok(true));
+            self.show(&self.label(stage, 1, total, &text)).end(Ok(true));
         }
         for step in &stage.steps {
             self.check()?;
             if is_work(step) {
                 number += 1;
-                work.step(step, &label(stage, number, total, &step.text))?;
+                work.step(step, &self.label(stage, number, total, &step.text))?;
             } else {
                 work.configured(step);
             }
@@ -64,14 +64,30 @@ impl Solver<'_> {
     }
 }
 
-fn is_work(step: &Step) -> bool {
-    !matches!(step.operation, Operation::Configure)
+impl Solver<'_> {
+    /// `[builder 2/5] RUN make`; with several platforms `[linux/amd64->arm64 builder 2/5] RUN make`, that
+    /// on which the stage runs first.
+    fn label(&self, stage: &Stage, number: usize, total: usize, text: &str) -> String {
+        let name = if stage.name.is_empty() { String::new() } else { format!("{} ", stage.name) };
+        let platform = match self.several {
+            false => String::new(),
+            true => route(&stage.platform, &self.plan.platform) + " ",
+        };
+        format!("[{platform}{name}{number}/{total}] {text}")
+    }
 }
 
-/// `[builder 2/5] RUN make`
-pub(super) fn label(stage: &Stage, number: usize, total: usize, text: &str) -> String {
-    let name = if stage.name.is_empty() { String::new() } else { format!("{} ", stage.name) };
-    format!("[{name}{number}/{total}] {text}")
+fn route(stage: &Platform, target: &Platform) -> String {
+    let words = target.to_string();
+    let rest = match words.split_once('/') {
+        Some((os, rest)) if os == stage.os() => rest,
+        _ => &words,
+    };
+    if stage == target { words } else { format!("{stage}->{rest}") }
+}
+
+fn is_work(step: &Step) -> bool {
+    !matches!(step.operation, Operation::Configure)
 }
 
 impl<'a> Work<'a> {

@@ -4,7 +4,10 @@ use super::{MODES, MountError, MountKind, Sharing, TYPES};
 use crate::suggest::nearest;
 
 /// Splits at commas; a field may stand in `"`, doubled inside (RFC 4180).
-pub(super) fn split_fields(text: &str) -> Result<Vec<String>, MountError> {
+///
+/// # Errors
+/// A quote that is not closed, or that stands inside a field.
+pub fn split_fields(text: &str) -> Result<Vec<String>, MountError> {
     let wrong = || MountError::Quotes { text: text.to_owned() };
     let mut fields = vec![String::new()];
     let (mut quoted, mut chars) = (false, text.chars().peekable());

@@ -136,11 +136,17 @@ impl<W: LayerSink> Capture<'_, W> {
     /// Comes out of a directory: writes its entry if it has not come along with one inside.
     fn leave(&mut self) -> Result<(), Error> {
         let Some(directory) = self.stack.last() else { return Ok(()) };
-        let only_excluded = directory.lower.is_none() && directory.has_excluded;
+        let only_excluded =
+            directory.lower.is_none() && directory.has_excluded && !directory.written;
         if directory.hides || directory.changed && !only_excluded {
             self.write_directories()?;
         }
         self.stack.pop();
+        // Made on the way to what is excluded, it is as little part of its own directory.
+        match self.stack.last_mut() {
+            Some(parent) if only_excluded => parent.has_excluded = true,
+            _ => {}
+        }
         Ok(())
     }
 

@@ -18,6 +18,7 @@
 
 mod context;
 mod lower;
+mod memory;
 mod upper;
 
 use std::fs::File;
@@ -31,6 +32,7 @@ use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount};
 use context::Context;
 pub(crate) use context::proc_path;
 use lower::Lower;
+pub use memory::mount_memory;
 use upper::Upper;
 
 use crate::Error;
