@@ -26,7 +26,8 @@ use crate::starting::Waiting;
 use crate::state::{Kept, Record, StateDir, Status};
 use crate::sync::{self, Channel, Message};
 use crate::{
-    console, id_map, intel_rdt, mount_source, net_devices, notice, rootfs, spec, syscalls,
+    console, footprint, id_map, intel_rdt, mount_source, net_devices, notice, rootfs, spec,
+    syscalls,
 };
 
 /// How `create` and `run` make a container; runc's flags of the same names.
@@ -75,11 +76,13 @@ pub(crate) fn launch(
     starts_at_once: bool,
 ) -> Result<Launched> {
     check_descriptors(options)?;
+    footprint::end_part();
     let bundle = Bundle::load(&options.bundle)?;
     check_terminal(&bundle.spec, options, starts_at_once)?;
     rootfs::check(&bundle.spec, options.no_pivot)?;
     let namespaces = Namespaces::plan(&bundle.spec)?;
     id_map::check(&bundle.spec, namespaces.joined(LinuxNamespaceType::User))?;
+    footprint::end_part();
     let dir = StateDir::new(root, id);
     dir.reserve()?;
     let mut undo = Undo { dir: Some(dir.clone()), cgroup: None, child: None, record: None };

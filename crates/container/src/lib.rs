@@ -53,6 +53,7 @@ mod document;
 mod error;
 mod exec;
 mod features;
+mod footprint;
 mod foreground;
 mod hooks;
 mod id;

@@ -15,6 +15,7 @@ use rustix::fs::{CWD, MemfdFlags, Mode, OFlags, SealFlags, StatVfsMountFlags};
 use rustix::mount::OpenTreeFlags;
 
 use crate::error::{Doing, Result};
+use crate::footprint;
 use crate::syscalls::{self, MountAttr, mount_setattr};
 
 /// Executes this program again from a place that cannot be written, unless it runs from such a place
@@ -27,6 +28,7 @@ pub fn shield(words: impl FnOnce() -> io::Result<(Vec<CString>, Vec<CString>)>) 
     let own = rustix::fs::open("/proc/self/exe", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .doing(|| "open our program".into())?;
     if is_protected(&own) {
+        footprint::end_part();
         return Ok(());
     }
     let copy = read_only_mount()

@@ -253,8 +253,9 @@ impl StateDir {
 
     /// Forgets the container.
     pub(crate) fn remove(&self) -> Result<()> {
-        // Most often there is only this one file; looking what else there is takes longer.
+        // Most often there is nothing else; looking what there is takes longer.
         let _ = fs::remove_file(self.path.join("state.json"));
+        let _ = fs::remove_file(self.path.join("cgroup"));
         if fs::remove_dir(&self.path).is_ok() {
             return Ok(());
         }

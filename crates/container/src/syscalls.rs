@@ -187,6 +187,20 @@ pub(crate) fn forget_environment() {
     }
 }
 
+/// madvise(2) MADV_DONTNEED on the program's constants and text, which lie between two symbols of the
+/// linker's. Nobody writes to them, so the kernel finds them again in the program's file. (The exception:
+/// a debugger's breakpoints go.)
+pub(crate) fn unmap_text() -> io::Result<()> {
+    unsafe extern "C" {
+        static __executable_start: u8;
+        static etext: u8;
+    }
+    let (start, end) = (&raw const __executable_start, &raw const etext);
+    let length = end.addr() - start.addr();
+    // SAFETY: what the range holds is the same when it is mapped again, this function included.
+    check(unsafe { libc::madvise(start.cast_mut().cast(), length, libc::MADV_DONTNEED) }.into())
+}
+
 /// keyctl(2) JOIN_SESSION_KEYRING of a new, nameless keyring; returns its serial number.
 pub(crate) fn join_session_keyring() -> io::Result<i64> {
     let no_name = std::ptr::null::<libc::c_char>();

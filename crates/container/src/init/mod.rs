@@ -12,6 +12,7 @@ mod streams;
 
 use std::convert::Infallible;
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use oci_spec::runtime::{Box as ConsoleSize, Linux, LinuxNamespaceType, Process, Spec};
@@ -217,8 +218,8 @@ fn finish(
 ) -> Result<Infallible> {
     let spec = &plan.bundle.spec;
     let process = spec::process(spec)?;
-    drop(rootfs);
-    plan.doors.clear();
+    // Soon all descriptors are closed at once.
+    let _closed_later = ManuallyDrop::new((rootfs, std::mem::take(&mut plan.doors)));
     if let Some((master, terminal)) = terminal {
         take_terminal(master, terminal.as_fd(), process.console_size(), channel)?;
     }
