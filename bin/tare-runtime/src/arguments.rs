@@ -18,7 +18,7 @@ const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.
 
 /// Open Container Initiative runtime: run containers from bundles
 #[derive(Debug, Parser)]
-#[command(name = "tare-runtime", version = VERSION, arg_required_else_help = true)]
+#[command(name = NAME, version = VERSION, arg_required_else_help = true)]
 #[command(disable_version_flag = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -28,7 +28,12 @@ pub(crate) struct Arguments {
     version: Option<bool>,
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// This program and its command, where it was called by another's name.
+    #[arg(skip)]
+    pub(crate) stands_for: Option<String>,
 }
+
+const NAME: &str = "tare-runtime";
 
 /// The arguments of this process; else the exit code, after help or what is wrong has been printed.
 /// Mistakes end as they end runc, whose users' scripts know its codes.
@@ -57,7 +62,7 @@ pub(crate) fn parse() -> Result<Arguments, ExitCode> {
 /// Help has the form of runc's: name, as it was called, and purpose before all else.
 fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
     let called = words.first().and_then(|word| Path::new(word).file_name());
-    let called = called.map_or("tare-runtime".into(), OsStr::to_string_lossy);
+    let called = called.map_or(NAME.into(), OsStr::to_string_lossy);
     let form = |name: &str| {
         format!("NAME:\n   {name} - {{about}}\n\n{{usage-heading}} {{usage}}\n\n{{all-args}}\n")
     };
@@ -66,7 +71,11 @@ fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
         let name = format!("{called} {}", command.get_name());
         command.help_template(form(&name))
     });
-    Arguments::from_arg_matches(&command.try_get_matches_from(words)?)
+    let matches = command.try_get_matches_from(words)?;
+    let mut arguments = Arguments::from_arg_matches(&matches)?;
+    let name = matches.subcommand_name().filter(|_| called != NAME);
+    arguments.stands_for = name.map(|name| format!("{called} {name}"));
+    Ok(arguments)
 }
 
 /// Options before the command.

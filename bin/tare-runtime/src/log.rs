@@ -8,18 +8,22 @@ use std::time::SystemTime;
 
 use container::Level;
 
-use crate::arguments::{Globals, LogFormat};
+use crate::arguments::{Arguments, LogFormat};
 
 /// Where messages go.
 pub(crate) struct Log {
     file: Option<PathBuf>,
     format: LogFormat,
     debug: bool,
+    /// The program and command that this one was called as, when not by its own name.
+    stands_for: Option<String>,
 }
 
 impl Log {
-    pub(crate) fn new(globals: &Globals) -> Self {
-        Self { file: globals.log.clone(), format: globals.log_format, debug: globals.debug }
+    pub(crate) fn new(arguments: &Arguments) -> Self {
+        let globals = &arguments.globals;
+        let (file, stands_for) = (globals.log.clone(), arguments.stands_for.clone());
+        Self { file, format: globals.log_format, debug: globals.debug, stands_for }
     }
 
     /// What matters enough to be written.
@@ -27,18 +31,27 @@ impl Log {
         if self.debug { Level::Debug } else { Level::Warning }
     }
 
-    /// A failure with its causes, in one line.
+    /// A failure with its causes, in one line. Who put this program in runc's place reads what runc's
+    /// users and their scripts look for.
     pub(crate) fn error(&self, error: &anyhow::Error) {
-        self.tell_error("tare-runtime: error: ", error);
+        let Some(called) = &self.stands_for else {
+            return self.tell_error("tare-runtime: error: ", format!("{error:#}"));
+        };
+        let in_container = matches!(error.downcast_ref(), Some(container::Error::Init(_)));
+        let where_to = match in_container {
+            true => "unable to start container process: error during container init: ",
+            false => "",
+        };
+        self.tell_error("", format!("{called} failed: {where_to}{error:#}"));
     }
 
     /// The same without our name before it.
     pub(crate) fn error_plainly(&self, error: &anyhow::Error) {
-        self.tell_error("", error);
+        self.tell_error("", format!("{error:#}"));
     }
 
-    fn tell_error(&self, prefix: &str, error: &anyhow::Error) {
-        let message = bearable(format!("{error:#}"));
+    fn tell_error(&self, prefix: &str, message: String) {
+        let message = bearable(message);
         let unwritten = self.append("error", &message);
         eprintln!("{prefix}{}", message.replace('\n', " "));
         if let Err(error) = unwritten {

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let log = LOG.get_or_init(|| Log::new(&arguments.globals));
+    let log = LOG.get_or_init(|| Log::new(&arguments));
     let least = log.least();
     container::on_notice(least, |level, text| {
         if let Some(log) = LOG.get() {

@@ -144,6 +144,49 @@ fn wrong_words_end_as_they_end_runc() {
     }
 }
 
+/// Put in the place of runc, it says what runc's users look for.
+#[test]
+fn in_runcs_place_errors_are_runcs() {
+    let bundle = Bundle::new(&["true"]).with(|config| {
+        let mount = json!({"destination": "/x", "source": "/nowhere/at/all", "options": ["bind"]});
+        config["mounts"].as_array_mut().unwrap().push(mount);
+    });
+    bundle.write();
+    let runc = bundle.directory.path().join("runc");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tare-runtime"), &runc).unwrap();
+    let log = bundle.directory.path().join("log");
+    let mut command = std::process::Command::new(runc);
+    command.arg("--root").arg(bundle.state_root()).arg("--log").arg(&log);
+    let output =
+        command.args(["run", "-b"]).arg(bundle.directory.path()).arg("x").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let start = "runc run failed: unable to start container process: error during container init: \
+        error mounting /x: ";
+    assert!(told.starts_with(start) && told.lines().count() == 1, "{told}");
+    assert!(fs::read_to_string(log).unwrap().contains(start));
+}
+
+/// Scripts look for these words.
+#[test]
+fn wrong_cgroups_of_exec_are_told_in_runcs_words() {
+    let bundle = Bundle::new(&["sleep", "600"]);
+    bundle.create();
+    bundle.succeed(&["start", "@"]);
+    let mut cases = vec![
+        ("..", "bad sub cgroup path: .."),
+        ("none", " adding pid to cgroup /sys/fs/cgroup/"),
+        ("none", "/none: no such file or directory"),
+    ];
+    if !fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap() {
+        cases.push(("cpu:none", "/none: no such file or directory"));
+        cases.push(("memory,nonsense:/", "unknown controller \"nonsense\""));
+    }
+    for (cgroup, words) in cases {
+        let told = bundle.fail_with_any_code(&["exec", "--cgroup", cgroup, "@", "true"]);
+        assert!(told.contains(words), "{cgroup}: {told}");
+    }
+}
+
 #[test]
 fn every_command_has_a_man_page() {
     let bundle = Bundle::new(&["true"]);

@@ -72,6 +72,14 @@ fn places_that_are_refused() {
         (link, "must be mounted on ordinary directory"),
         (json!({"destination": "/x", "type": "tmpfs", "options": ["idmap"]}), "only bind mounts"),
         (json!({"destination": "/x", "source": "/bin", "options": ["bind", "roo"]}), "\"roo\""),
+        (
+            json!({"destination": "/x", "source": "/bin", "options": ["rbind", "size=1m"]}),
+            "filesystem-specific options applied: unknown option \"size=1m\"",
+        ),
+        (
+            json!({"destination": "/x", "source": "/bin", "type": "bind", "options": ["mode=755"]}),
+            "\"mode=755\"",
+        ),
     ];
     for (mount, reason) in cases {
         let bundle = Bundle::new(&["true"]).with(|config| add(config, mount));

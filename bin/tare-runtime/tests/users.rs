@@ -282,6 +282,51 @@ fn an_ordinary_user_has_no_other_ids() {
     assert_eq!(bundle.leftovers(), NOTHING);
 }
 
+/// Who may not make cgroups gets no limits, and is told which.
+#[test]
+fn an_ordinary_users_limits_are_not_dropped() {
+    let maps = json!([{"containerID": 0, "hostID": NOBODY, "size": 1}]);
+    let refused = "needs no limits + no cgrouppath when no permission is granted for cgroups";
+    for (field, value, told) in [
+        ("resources", json!({"pids": {"limit": 10}}), ["linux.resources.pids: ", refused]),
+        ("resources", json!({"memory": {"limit": 1 << 25}}), ["linux.resources.memory: ", refused]),
+        ("resources", json!({"cpu": {"cpus": "0"}}), ["linux.resources.cpu: ", refused]),
+        (
+            "cgroupsPath",
+            json!("/tare-runtime-test-users"),
+            ["linux.cgroupsPath: unable to apply cgroup configuration", "permission denied"],
+        ),
+    ] {
+        let bundle =
+            rootless(Bundle::new(&["true"]), &maps).with(|config| config["linux"][field] = value);
+        let line = error(&run_as_nobody(&bundle));
+        assert!(told.iter().all(|told| line.contains(told)), "{line}");
+        assert_eq!(bundle.leftovers(), NOTHING);
+    }
+}
+
+/// The same where the host has no cgroups at all.
+#[test]
+fn limits_are_not_dropped_without_cgroups() {
+    let bundle = Bundle::new(&["true"]).with(|config| {
+        config["mounts"].as_array_mut().unwrap().retain(|mount| mount["type"] != "cgroup");
+    });
+    let run = |bundle: &Bundle| {
+        bundle.write();
+        let script = "mount -t tmpfs none /sys/fs/cgroup && exec \"$0\" \"$@\"";
+        let runtime = env!("CARGO_BIN_EXE_tare-runtime");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script, runtime, "--root"]).arg(bundle.state_root());
+        command.args(["run", "--bundle"]).arg(bundle.directory.path()).arg(&bundle.id);
+        command.stdin(Stdio::null()).output().expect("start it")
+    };
+    text(&run(&bundle), 0);
+    let bundle = bundle.with(|config| config["linux"]["resources"]["pids"] = json!({"limit": 10}));
+    let line = error(&run(&bundle));
+    assert!(line.contains("linux.resources.pids: ") && line.contains("no cgroups"), "{line}");
+    assert_eq!(bundle.leftovers(), NOTHING);
+}
+
 fn owner(path: &Path) -> (u32, u32) {
     let metadata = fs::metadata(path).expect("look at it");
     (std::os::unix::fs::MetadataExt::uid(&metadata), std::os::unix::fs::MetadataExt::gid(&metadata))

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
 use crate::error::{Error, Result, reason};
+use crate::signals::SignalQueue;
 use crate::state::{State, Status};
 use crate::syscalls;
 
@@ -83,38 +84,51 @@ pub(crate) fn run_in(
     state: &State,
     environment: &[String],
 ) -> Result<()> {
-    let mut numbered = at(hooks, point).iter().enumerate();
-    numbered.try_for_each(|(index, hook)| run_one(point, index, hook, state, environment))
+    run_until_failure(hooks, &Run { point, state, environment, signals: None })
 }
 
-/// Runs the hooks that come while the first process waits in the host's file system.
-pub(crate) fn run_for_runtime(hooks: Option<&Hooks>, mut state: State) -> Result<()> {
+/// Runs the hooks that come while the first process waits in the host's file system. A signal that asks
+/// the runtime to end is a hook's failure.
+pub(crate) fn run_for_runtime(
+    hooks: Option<&Hooks>,
+    mut state: State,
+    signals: Option<&SignalQueue>,
+) -> Result<()> {
     for point in [Point::Prestart, Point::CreateRuntime] {
         state.status = point.status();
-        run(hooks, point, &state)?;
+        let run = Run { point, state: &state, environment: &[], signals };
+        run_until_failure(hooks, &run)?;
     }
     Ok(())
 }
 
 /// Runs all hooks of a point, whatever becomes of each, and returns the first failure.
 pub(crate) fn run_all(hooks: Option<&Hooks>, point: Point, state: &State) -> Result<()> {
+    let run = Run { point, state, environment: &[], signals: None };
     let mut first = Ok(());
     for (index, hook) in at(hooks, point).iter().enumerate() {
-        let done = run_one(point, index, hook, state, &[]);
-        first = first.and(done);
+        first = first.and(run_one(&run, index, hook));
     }
     first
 }
 
-fn run_one(
+/// What all hooks of a point run with.
+struct Run<'a> {
     point: Point,
-    index: usize,
-    hook: &Hook,
-    state: &State,
-    environment: &[String],
-) -> Result<()> {
-    try_one(point, hook, state, environment).map_err(|reason| Error::Hook {
-        point: point.name(),
+    state: &'a State,
+    environment: &'a [String],
+    /// Held back by the runtime, which is not waited for in vain then.
+    signals: Option<&'a SignalQueue>,
+}
+
+fn run_until_failure(hooks: Option<&Hooks>, run: &Run<'_>) -> Result<()> {
+    let mut numbered = at(hooks, run.point).iter().enumerate();
+    numbered.try_for_each(|(index, hook)| run_one(run, index, hook))
+}
+
+fn run_one(run: &Run<'_>, index: usize, hook: &Hook) -> Result<()> {
+    try_one(run, hook).map_err(|reason| Error::Hook {
+        point: run.point.name(),
         index,
         path: hook.path().display().to_string(),
         reason,
@@ -125,21 +139,22 @@ fn run_one(
 const SAID_AT_MOST: u64 = 4096;
 
 /// Runs a hook. What it says is repeated only when it fails, as runc has it.
-fn try_one(point: Point, hook: &Hook, state: &State, environment: &[String]) -> Result<(), String> {
+fn try_one(run: &Run<'_>, hook: &Hook) -> Result<(), String> {
     let (said, complained) = (sink("stdout"), sink("stderr"));
-    let mut command = command(point, hook, state, environment);
-    let input = input(state).map_err(|error| format!("prepare its input: {error}"))?;
+    let mut command = command(run, hook);
+    let input = input(run.state).map_err(|error| format!("prepare its input: {error}"))?;
     command.stdin(input).stdout(stream(&said)).stderr(stream(&complained));
     let mut child = command.spawn().map_err(|error| reason(&error))?;
     drop(command);
     let limit = hook.timeout().and_then(|seconds| u64::try_from(seconds).ok());
-    wait(&mut child, limit.map(Duration::from_secs)).map_err(|failure| {
+    wait(&mut child, limit.map(Duration::from_secs), run.signals).map_err(|failure| {
         let (said, complained) = (text(said), text(complained));
         format!("{failure}, stdout: {said}, stderr: {complained}")
     })
 }
 
-fn command(point: Point, hook: &Hook, state: &State, environment: &[String]) -> Command {
+fn command(run: &Run<'_>, hook: &Hook) -> Command {
+    let &Run { point, state, environment, .. } = run;
     let mut command = Command::new(hook.path());
     if let Some((name, arguments)) = hook.args().as_deref().and_then(<[String]>::split_first) {
         command.arg0(name).args(arguments);
@@ -219,14 +234,17 @@ pub(crate) fn told(state: &State) -> serde_json::Value {
     told
 }
 
-fn wait(child: &mut Child, limit: Option<Duration>) -> Result<(), String> {
-    if let Some(limit) = limit
-        && !ends_within(child, limit).map_err(|error| error.to_string())?
+fn wait(
+    child: &mut Child,
+    limit: Option<Duration>,
+    signals: Option<&SignalQueue>,
+) -> Result<(), String> {
+    if (limit.is_some() || signals.is_some())
+        && let Err(reason) = ends_in_time(child, limit, signals)
     {
         let _ = child.kill();
         let _ = child.wait();
-        let seconds = limit.as_secs();
-        return Err(format!("hook ran past specified timeout of {seconds}.0s"));
+        return Err(reason);
     }
     let status = child.wait().map_err(|error| error.to_string())?;
     if status.success() {
@@ -241,16 +259,35 @@ fn wait(child: &mut Child, limit: Option<Duration>) -> Result<(), String> {
     })
 }
 
-fn ends_within(child: &Child, limit: Duration) -> Result<bool, Errno> {
-    let pid = Pid::from_raw(child.id() as i32).ok_or(Errno::SRCH)?;
-    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())?;
-    let deadline = Instant::now() + limit;
+/// Waits for the end of `child`; Err says why it is not waited for any longer.
+fn ends_in_time(
+    child: &Child,
+    limit: Option<Duration>,
+    signals: Option<&SignalQueue>,
+) -> Result<(), String> {
+    let text = |error: Errno| std::io::Error::from(error).to_string();
+    let pid = Pid::from_raw(child.id().cast_signed()).ok_or("it has no number")?;
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).map_err(text)?;
+    let begin = Instant::now();
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-        match poll(&mut [PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)], Some(&left)) {
-            Err(Errno::INTR) => {}
-            ready => return ready.map(|count| count > 0),
+        let left = limit.map(|limit| timespec(limit.saturating_sub(begin.elapsed())));
+        let mut watched = vec![PollFd::from_borrowed_fd(pidfd.as_fd(), PollFlags::IN)];
+        watched.extend(signals.map(|queue| PollFd::from_borrowed_fd(queue.as_fd(), PollFlags::IN)));
+        match poll(&mut watched, left.as_ref()) {
+            Ok(0) => {
+                let seconds = limit.unwrap_or_default().as_secs();
+                return Err(format!("hook ran past specified timeout of {seconds}.0s"));
+            }
+            Ok(_) if !watched[0].revents().is_empty() => return Ok(()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(text(error)),
+        }
+        if let Some(signal) = signals.and_then(SignalQueue::end_wanted) {
+            return Err(format!("ended by signal {signal}"));
         }
     }
+}
+
+fn timespec(time: Duration) -> Timespec {
+    Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() }
 }

@@ -8,12 +8,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use oci_spec::runtime::{Linux, LinuxNamespace, LinuxNamespaceType, LinuxResources, Mount, Spec};
+use oci_spec::runtime::{LinuxNamespace, LinuxNamespaceType, Mount, Spec};
 use rustix::process::WaitOptions;
 
 use crate::birth::{self, Child};
 use crate::cgroup::systemd::Holder;
-use crate::cgroup::{Cgroup, Driver};
+use crate::cgroup::{Cgroup, Driver, wanted};
 use crate::error::{Doing, Error, Result};
 use crate::hooks::{self, Point};
 use crate::id::ContainerId;
@@ -21,6 +21,7 @@ use crate::init::{self, Plan, settings};
 use crate::namespaces::{self, Namespaces};
 use crate::process_stat::ProcessStat;
 use crate::seccomp::Filter;
+use crate::signals::SignalQueue;
 use crate::spec::Bundle;
 use crate::starting::Waiting;
 use crate::state::{Kept, Record, StateDir, Status};
@@ -65,10 +66,13 @@ pub(crate) struct Launched {
     pub(crate) channel: Channel,
     /// The terminal's master, when no console socket took it.
     pub(crate) master: Option<OwnedFd>,
+    /// Held back since there is something to take back.
+    pub(crate) signals: SignalQueue,
 }
 
 /// Makes the container up to the point where only its program is missing. `starts_at_once`: the caller
-/// will say so through the channel; otherwise a later `start` does.
+/// will say so through the channel; otherwise a later `start` does. Who asks the runtime to end before
+/// that finds nothing of the container left.
 pub(crate) fn launch(
     root: &Path,
     id: &ContainerId,
@@ -84,13 +88,14 @@ pub(crate) fn launch(
     id_map::check(&bundle.spec, namespaces.joined(LinuxNamespaceType::User))?;
     footprint::end_part();
     let dir = StateDir::new(root, id);
+    let signals = SignalQueue::open()?;
     dir.reserve()?;
     let mut undo = Undo { dir: Some(dir.clone()), cgroup: None, child: None, record: None };
     let mut record = blank_record(id, &bundle, options)?;
     let _holder = make_cgroup(&mut undo, &dir, &mut record, &bundle, options)?;
     let making = Making { bundle: &bundle, namespaces: &namespaces, options, starts_at_once };
-    let (child, channel) = give_birth(&dir, &record, &making, &mut undo)?;
-    let mut launched = Launched { dir, record, child, channel, master: None };
+    let (child, channel) = give_birth(&dir, &record, &making, &signals, &mut undo)?;
+    let mut launched = Launched { dir, record, child, channel, master: None, signals };
     undo.record = Some(launched.record.clone());
     accompany(&mut launched, &making)?;
     undo.disarm();
@@ -158,16 +163,17 @@ pub(crate) fn make_cgroup(
     bundle: &Bundle,
     options: &CreateOptions,
 ) -> Result<Option<Holder>> {
-    if record.cgroup.groups().is_empty() {
-        return Ok(None);
-    }
     let linux = spec::linux(&bundle.spec)?;
     let resources = linux.resources().clone().unwrap_or_default();
+    if record.cgroup.groups().is_empty() {
+        let reason = "cannot be limited: this host has no cgroups mounted below /sys/fs/cgroup";
+        return wanted::refuse_limits(&resources, reason).map(|()| None);
+    }
     let annotations = bundle.spec.annotations().clone().unwrap_or_default();
     dir.note_cgroup(&record.cgroup);
     let holder = match record.cgroup.make(&resources, &annotations) {
         Err(error) if options.rootless && is_denied(&error) => {
-            without_cgroup(linux, &resources, error)?;
+            wanted::refuse_denied(linux, &resources, &error)?;
             record.cgroup = Cgroup::default();
             return Ok(None);
         }
@@ -185,22 +191,6 @@ pub(crate) fn make_cgroup(
 fn is_denied(error: &Error) -> bool {
     use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     matches!(error, Error::Io { cause, .. } if [PermissionDenied, ReadOnlyFilesystem].contains(&cause.kind()))
-}
-
-/// A rootless container may do without a cgroup when it asks for nothing of one.
-fn without_cgroup(linux: &Linux, resources: &LinuxResources, error: Error) -> Result<()> {
-    let path = linux.cgroups_path().as_deref().filter(|path| !path.as_os_str().is_empty());
-    if path.is_some() {
-        return Err(Error::Init(format!("unable to apply cgroup configuration: {error}")));
-    }
-    let mut limits = resources.clone();
-    limits.set_devices(None);
-    if limits == LinuxResources::default() {
-        return Ok(());
-    }
-    Err(Error::Init(format!(
-        "rootless needs no limits + no cgrouppath when no permission is granted for cgroups: {error}"
-    )))
 }
 
 /// The host's number of the container's user, when it has its own cgroup namespace and may write to its
@@ -240,6 +230,7 @@ fn give_birth(
     dir: &StateDir,
     record: &Record,
     making: &Making<'_>,
+    signals: &SignalQueue,
     undo: &mut Undo,
 ) -> Result<(Child, Channel)> {
     let Making { bundle, namespaces, options, starts_at_once } = *making;
@@ -263,6 +254,7 @@ fn give_birth(
     let child = unsafe {
         birth::spawn(namespaces, birth_place.as_ref().map(AsFd::as_fd), || {
             drop(ours.take());
+            signals.let_through();
             match plan.take() {
                 Some(plan) => init::run(plan, &theirs),
                 None => syscalls::exit_now(1),
@@ -291,11 +283,11 @@ fn accompany(launched: &mut Launched, making: &Making<'_>) -> Result<()> {
     let spec = &bundle.spec;
     launched.record.pid = launched.child.pid.as_raw_nonzero().get();
     loop {
-        match launched.channel.receive()? {
+        match launched.channel.receive_unless_ended(&launched.signals)? {
             Message::Ready => break,
             Message::RunHooks => {
                 let state = launched.record.state(Status::Creating);
-                hooks::run_for_runtime(spec.hooks().as_ref(), state)?;
+                hooks::run_for_runtime(spec.hooks().as_ref(), state, Some(&launched.signals))?;
                 launched.channel.send(&Message::Proceed)?;
             }
             Message::Terminal(master) => match &options.console_socket {

@@ -36,7 +36,8 @@
 //! # Limits
 //!
 //! The process that calls into this crate has one thread: what runs between `clone3` and `execve` uses
-//! its memory. A killed `create` leaves `<root>/<id>` without `state.json` and perhaps cgroup
+//! its memory. Signals that ask it to end are held back while there is something to take back, and end
+//! the creation. A killed `create` leaves `<root>/<id>` without `state.json` and perhaps cgroup
 //! directories; `delete --force` removes both.
 
 #![allow(unsafe_code, reason = "clone3, execve and mount calls; each block says why it holds")]

@@ -154,7 +154,7 @@ impl Restored<'_> {
             ("setup-namespaces", _) => {
                 let mut state = self.record.state(Status::Creating);
                 state.pid = heard.pid;
-                hooks::run_for_runtime(self.bundle.spec.hooks().as_ref(), state)
+                hooks::run_for_runtime(self.bundle.spec.hooks().as_ref(), state, None)
             }
             ("orphan-pts-master", Some(master)) => match &self.create.console_socket {
                 Some(socket) => console::send_master(socket, master),

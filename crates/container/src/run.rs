@@ -8,7 +8,6 @@ use crate::foreground::stay;
 use crate::hooks::{self, Point};
 use crate::id::ContainerId;
 use crate::launch::{CreateOptions, Launched, launch};
-use crate::signals::SignalQueue;
 use crate::state::{Record, StateDir, Status};
 use crate::sync::Message;
 use crate::{notice, starting, syscalls};
@@ -77,8 +76,7 @@ pub fn run(
             .doing(|| "become a subreaper".into())?;
     }
     let mut launched = launch(root, id, options, true)?;
-    let signals = SignalQueue::open()?;
-    if let Err(error) = begin(&launched, &signals) {
+    if let Err(error) = begin(&launched) {
         let _ = syscalls::kill(launched.record.pid, libc::SIGKILL);
         let _ = rustix::process::waitpid(
             Some(launched.child.pid),
@@ -90,7 +88,7 @@ pub fn run(
     if run.detach {
         return Ok(0);
     }
-    let code = stay(&launched.child, launched.master.take(), &signals)?;
+    let code = stay(&launched.child, launched.master.take(), &launched.signals)?;
     if !run.keep {
         match destroy(&launched.dir, &launched.record) {
             // The program's end is what the caller asked for (runtime-spec, runtime.md "Lifecycle").
@@ -102,10 +100,10 @@ pub fn run(
 }
 
 /// Lets the program start, and hears whether it did.
-fn begin(launched: &Launched, signals: &SignalQueue) -> Result<()> {
+fn begin(launched: &Launched) -> Result<()> {
     launched.channel.send(&Message::Proceed)?;
     loop {
-        match launched.channel.receive_unless_ended(signals)? {
+        match launched.channel.receive_unless_ended(&launched.signals)? {
             Message::End => break,
             Message::Warning(text) => notice::warn(&text),
             Message::Debug(text) => notice::debug(|| text),

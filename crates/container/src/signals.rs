@@ -92,9 +92,12 @@ impl FromStr for Signal {
     }
 }
 
-/// All signals, held back from the process and read from a descriptor instead.
+/// All signals, held back from the process and read from a descriptor instead. They stay held back when
+/// it is dropped: what remains to be done then shall not be cut short either.
 pub(crate) struct SignalQueue {
     fd: OwnedFd,
+    /// What was held back before.
+    before: libc::sigset_t,
     /// Taken from the descriptor, and not yet dealt with.
     held: RefCell<VecDeque<i32>>,
 }
@@ -102,6 +105,8 @@ pub(crate) struct SignalQueue {
 impl SignalQueue {
     /// From now on no signal interrupts or ends this process, but for those that nobody can hold.
     pub(crate) fn open() -> Result<Self> {
+        // SAFETY: a set of signals is plain data.
+        let mut before = unsafe { std::mem::zeroed() };
         // SAFETY: the set is filled by the calls before it is used; both outlive their use.
         let fd = unsafe {
             let mut all = std::mem::zeroed();
@@ -109,7 +114,7 @@ impl SignalQueue {
             for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
                 libc::sigdelset(&raw mut all, signal);
             }
-            libc::sigprocmask(libc::SIG_BLOCK, &raw const all, std::ptr::null_mut());
+            libc::sigprocmask(libc::SIG_BLOCK, &raw const all, &raw mut before);
             libc::signalfd(-1, &raw const all, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
         };
         if fd < 0 {
@@ -117,7 +122,15 @@ impl SignalQueue {
         }
         // SAFETY: signalfd returned a new descriptor that nobody else owns.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self { fd, held: RefCell::default() })
+        Ok(Self { fd, before, held: RefCell::default() })
+    }
+
+    /// In a child process: lets through what the caller's caller let through.
+    pub(crate) fn let_through(&self) {
+        // SAFETY: the set was filled by the kernel.
+        unsafe {
+            libc::sigprocmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut())
+        };
     }
 
     /// The next signal that has arrived.

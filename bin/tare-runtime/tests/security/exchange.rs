@@ -114,38 +114,77 @@ fn the_terminal_is_mounted_at_its_place_only() {
 }
 
 /// CVE-2019-19921, CVE-2025-52881: the directory below /proc is exchanged with a link into a volume
-/// that is full of traps, while a sysctl and the killer's score are written. Where a write follows the
-/// link, a trap has changed, or the value that was asked for is not there.
+/// that is full of traps, while a sysctl and the killer's score are written, and paths are masked and
+/// made read-only. Where a write follows the link, a trap has changed, or the value that was asked for is
+/// not there; where a protection does, it lies over a trap and the procfs is open.
 #[test]
 fn writes_stay_in_procfs() {
-    let script = "cat /proc/sys/net/ipv4/ip_forward /proc/self/oom_score_adj; exit 0";
+    let script = "cat /proc/sys/net/ipv4/ip_forward /proc/self/oom_score_adj; \
+        cat /proc/self/mountinfo /other/self/mountinfo; exit 0";
     let bundle = Bundle::shell(script).with(|config| {
         config["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1"});
         config["process"]["oomScoreAdj"] = json!(555);
+        config["linux"]["maskedPaths"] = json!(["/proc/keys", "/proc/timer_list", "/proc/tty"]);
+        config["linux"]["readonlyPaths"] = json!(["/proc/fs", "/proc/sys"]);
     });
     let root = bundle.rootfs();
     let trap = root.join("volume");
-    fs::create_dir_all(trap.join("sys/net/ipv4")).unwrap();
-    fs::create_dir_all(trap.join("self/attr")).unwrap();
+    for directory in ["sys/net/ipv4", "self/attr", "tty", "fs"] {
+        fs::create_dir_all(trap.join(directory)).unwrap();
+    }
     fs::create_dir(root.join("proc")).unwrap();
     symlink("volume", root.join("other")).unwrap();
-    let traps = ["sys/net/ipv4/ip_forward", "self/oom_score_adj", "self/attr/exec"];
+    let traps = [
+        "sys/net/ipv4/ip_forward",
+        "self/oom_score_adj",
+        "self/attr/exec",
+        "self/mountinfo",
+        "keys",
+        "timer_list",
+    ];
     for name in traps {
         fs::write(trap.join(name), "trap\n").unwrap();
     }
-    let mut started = 0;
+    let (mut written, mut protected) = (0, 0);
     exchange(&root.join("proc"), &root.join("other"), || {
         let output = bundle.run();
         let said = String::from_utf8(output.stdout.clone()).unwrap();
         // What the program itself reads may be the trap.
         for (said, wanted) in said.lines().zip(["1", "555"]).filter(|(said, _)| *said != "trap") {
-            started += 1;
+            written += 1;
             assert_eq!(said, wanted);
+        }
+        if let Some(open) = unprotected(&said) {
+            protected += 1;
+            assert_eq!(open, Vec::<&str>::new(), "open in {said}");
         }
         for name in traps {
             assert_eq!(fs::read_to_string(trap.join(name)).unwrap(), "trap\n", "{name}");
         }
         assert_eq!(bundle.leftovers(), NOTHING);
     });
-    assert!(started > 0, "none started");
+    assert!(written > 0 && protected > 0, "{written} writes, {protected} procfs seen");
+}
+
+/// Which paths of the procfs in a mount table are neither masked nor read-only as they should be; None
+/// where the program did not get to see one.
+fn unprotected(table: &str) -> Option<Vec<&'static str>> {
+    let mounts: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.split(' ').collect())
+        .filter(|words: &Vec<_>| words.len() > 9)
+        .collect();
+    let is_procfs = |mount: &&Vec<&str>| mount[3] == "/" && mount.contains(&"proc");
+    let procfs = mounts.iter().find(is_procfs)?;
+    let covered = |name: &str, by: &str| {
+        mounts.iter().any(|mount| {
+            let place = format!("{}/{name}", procfs[4]);
+            let read_only = mount[5].split(',').any(|option| option == "ro");
+            mount[1] == procfs[0] && mount[4] == place && mount[3] == by && read_only
+        })
+    };
+    let wanted =
+        [("keys", "/null"), ("timer_list", "/null"), ("tty", "/"), ("fs", "/fs"), ("sys", "/sys")];
+    let open = wanted.into_iter().filter(|(name, by)| !covered(name, by));
+    Some(open.map(|(name, _)| name).collect())
 }

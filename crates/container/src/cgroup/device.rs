@@ -4,6 +4,7 @@
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
 
 use crate::error::{Error, Result};
+use crate::notice;
 
 /// One rule; `None` stands for every number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +80,14 @@ fn parse(rule: &LinuxDeviceCgroup) -> Result<Rule> {
         }
     };
     let access = rule.access().as_deref().unwrap_or("rwm");
-    if access.is_empty() || access.chars().any(|letter| !"rwm".contains(letter)) {
+    if !access.contains(['r', 'w', 'm']) {
         return Err(refused("access is made of r, w and m"));
+    }
+    if access.chars().any(|letter| !"rwm".contains(letter)) {
+        // As runc does, which says nothing.
+        notice::warn(&format!(
+            "linux.resources.devices: of the access {access:?} only r, w and m count"
+        ));
     }
     let (major, minor) = (number(rule.major())?, number(rule.minor())?);
     let has = |letter| access.contains(letter);
@@ -112,5 +119,19 @@ mod tests {
             serde_json::from_str(r#"{"allow":true,"type":"b","major":8,"minor":0,"access":"rw"}"#)
                 .unwrap();
         assert_eq!(parse(&given).unwrap().v1(), "b 8:0 rw");
+    }
+
+    #[test]
+    fn access_counts_in_any_order_and_other_letters_do_not() {
+        let access = |access: &str| {
+            let rule = serde_json::json!({"allow": false, "type": "c", "access": access});
+            parse(&serde_json::from_value(rule).unwrap()).map(|rule| rule.v1())
+        };
+        for (given, read) in [("mr", "rm"), ("wmr", "rwm"), ("rwa", "rw"), ("ww", "w")] {
+            assert_eq!(access(given).unwrap(), format!("c *:* {read}"));
+        }
+        for wrong in ["", "a", "R"] {
+            assert!(access(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

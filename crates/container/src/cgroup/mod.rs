@@ -16,6 +16,7 @@ pub(crate) mod systemd;
 mod tree;
 mod v1;
 mod v2;
+pub(crate) mod wanted;
 mod write;
 
 use std::collections::HashMap;
@@ -236,20 +237,26 @@ impl Cgroup {
     }
 
     fn descend(&mut self, controllers: Option<&str>, path: &str) -> Result<()> {
+        let refused = |reason: String| Err(Error::spec("--cgroup", reason));
+        if Path::new(path).components().any(|part| part == std::path::Component::ParentDir) {
+            return refused(format!("bad sub cgroup path: {path}"));
+        }
         let names = controllers.map(|names| names.split(',').collect::<Vec<_>>());
+        if let Some(unknown) = names.iter().flatten().find(|name| self.group(name).is_none()) {
+            return refused(format!("unknown controller {unknown:?}"));
+        }
         for group in &mut self.groups {
             let has = |name: &&str| group.hierarchy.split(',').any(|have| have == *name);
             if names.as_ref().is_some_and(|names| !names.iter().any(has)) {
                 continue;
             }
-            let below = place::clean(Path::new(path));
-            if Path::new(path).components().any(|part| part == std::path::Component::ParentDir) {
-                return Err(Error::spec("--cgroup", format!("bad sub cgroup path: {path}")));
-            }
-            group.path.push(below);
+            group.path.push(place::clean(Path::new(path)));
             if !group.path.is_dir() {
-                let reason = format!("{} does not exist", group.path.display());
-                return Err(Error::spec("--cgroup", reason));
+                let place = group.path.display();
+                // In runc's words, though nothing has been written yet.
+                let reason =
+                    format!("error adding pid to cgroup {place}: no such file or directory");
+                return refused(reason);
             }
         }
         Ok(())

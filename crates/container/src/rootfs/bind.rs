@@ -66,10 +66,11 @@ pub(super) fn check(index: usize, mount: &Mount, spec: &Spec) -> Result<()> {
     let options = Options::parse(mount.options().iter().flatten());
     let field = |name| format!("mounts[{index}].{name} ({})", mount.destination().display());
     let bind = is_bind(mount, &options);
-    // `name=value` is a file system's, of which a bind mount makes none: the kernel passes it over, and
-    // crun and runc before 1.2 do. A single word is a flag that nobody knows.
-    if let Some(unknown) = options.data.iter().find(|option| bind && !option.contains('=')) {
-        let reason = format!("unknown option {unknown:?} for a bind mount");
+    // The kernel would pass them over. A flag that nobody knows is taken for one of them.
+    if let Some(option) = options.data.first().filter(|_| bind) {
+        let reason = format!(
+            "bind mounts cannot have any filesystem-specific options applied: unknown option {option:?}"
+        );
         return Err(Error::spec(field("options"), reason));
     }
     if !is_id_mapped(mount, &options) {

@@ -112,10 +112,14 @@ impl Options {
     pub(crate) fn locked_bind_change(&self, source_flags: u64) -> Result<MountAttr, &'static str> {
         let source = from_statfs(source_flags);
         if source & self.cleared & LOCKABLE != 0 {
-            return Err("a flag of the source is locked and cannot be cleared");
+            return Err(
+                "a flag of the source is locked and cannot be cleared: operation not permitted",
+            );
         }
         if self.set & MS_ATIMES != 0 && self.set & MS_ATIMES != source & MS_ATIMES {
-            return Err("the access times of the source are locked and cannot be changed");
+            return Err(
+                "the access times of the source are locked and cannot be changed: operation not permitted",
+            );
         }
         Ok(exactly(self.set | source & LOCKABLE))
     }

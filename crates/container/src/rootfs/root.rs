@@ -233,7 +233,7 @@ pub(crate) fn kind_of(file: BorrowedFd<'_>) -> Result<FileType> {
 
 /// An error for a mount of the configuration.
 pub(crate) fn mount_error(destination: &Path, reason: impl std::fmt::Display) -> Error {
-    Error::Init(format!("mount {}: {reason}", destination.display()))
+    Error::Init(format!("error mounting {}: {reason}", destination.display()))
 }
 
 #[cfg(test)]
