@@ -66,7 +66,9 @@ fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
     let form = |name: &str| {
         format!("NAME:\n   {name} - {{about}}\n\n{{usage-heading}} {{usage}}\n\n{{all-args}}\n")
     };
-    let command = Arguments::command().help_template(form(&called));
+    // clap keeps names for as long as the process lives.
+    let shown: &'static str = called.clone().into_owned().leak();
+    let command = Arguments::command().display_name(shown).help_template(form(&called));
     let command = command.mut_subcommands(|command| {
         let name = format!("{called} {}", command.get_name());
         command.help_template(form(&name))

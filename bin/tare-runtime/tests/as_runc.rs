@@ -154,6 +154,8 @@ fn in_runcs_place_errors_are_runcs() {
     bundle.write();
     let runc = bundle.directory.path().join("runc");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tare-runtime"), &runc).unwrap();
+    let version = std::process::Command::new(&runc).arg("--version").output().unwrap();
+    assert!(text(&version, 0).starts_with("runc version "));
     let log = bundle.directory.path().join("log");
     let mut command = std::process::Command::new(runc);
     command.arg("--root").arg(bundle.state_root()).arg("--log").arg(&log);

@@ -305,7 +305,23 @@ fn an_ordinary_users_limits_are_not_dropped() {
     }
 }
 
-/// The same where the host has no cgroups at all.
+/// A directory of root's with the container's name is none of his: he has a container without.
+#[test]
+fn an_ordinary_user_is_not_stopped_by_others_cgroups() {
+    let own = json!({"containerID": 0, "hostID": NOBODY, "size": 1});
+    let bundle = rootless(Bundle::new(&["echo", "runs"]), &json!([own]));
+    let groups: Vec<_> = fs::read_dir("/sys/fs/cgroup")
+        .unwrap()
+        .map(|hierarchy| hierarchy.unwrap().path().join("rootless"))
+        .filter(|group| fs::create_dir(group).is_ok())
+        .collect();
+    let output = run_as_nobody(&bundle);
+    groups.iter().for_each(|group| fs::remove_dir(group).expect("nobody is in it"));
+    assert_eq!(text(&output, 0), "runs\n");
+    assert!(!groups.is_empty());
+}
+
+/// Nor are limits dropped where the host has no cgroups at all.
 #[test]
 fn limits_are_not_dropped_without_cgroups() {
     let bundle = Bundle::new(&["true"]).with(|config| {

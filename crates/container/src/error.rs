@@ -88,6 +88,13 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// Whether the kernel grants this process no right to do it.
+    pub(crate) fn is_denied(&self) -> bool {
+        use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+        let Self::Io { cause, .. } = self else { return false };
+        [PermissionDenied, ReadOnlyFilesystem].contains(&cause.kind())
+    }
+
     pub(crate) fn spec(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Spec { field: field.into(), reason: reason.into() }
     }

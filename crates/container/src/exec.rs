@@ -104,9 +104,10 @@ pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32>
     };
     let filter = Filter::prepare(record.config.seccomp.as_ref(), dir.root())?;
     let tenant = Tenant { record: &record, process: &process, target: &target, filter, options };
-    let (child, channel) = spawn(tenant, &cgroup)?;
-    let mut running = Running { child, channel, master: None };
+    // From the process's birth on: it could not be ended any more, were it stopped when we end.
     let signals = SignalQueue::open()?;
+    let (child, channel) = spawn(tenant, &cgroup, &signals)?;
+    let mut running = Running { child, channel, master: None };
     if let Err(error) = begin(&mut running, &record, options, &signals) {
         let _ = syscalls::kill(running.child.pid.as_raw_nonzero().get(), libc::SIGKILL);
         let _ = rustix::process::waitpid(
@@ -231,7 +232,7 @@ fn open_target(record: &Record) -> Result<OwnedFd> {
     still_there(record).map(|()| target)
 }
 
-fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup) -> Result<(Child, Channel)> {
+fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup, signals: &SignalQueue) -> Result<(Child, Channel)> {
     let (ours, theirs) = sync::pair()?;
     let doors = cgroup.doors()?;
     let birth_place = cgroup.birth_place()?;
@@ -247,6 +248,7 @@ fn spawn(tenant: Tenant<'_>, cgroup: &Cgroup) -> Result<(Child, Channel)> {
         close_but(first, &[Some(theirs.as_fd()), Some(answer), birth_place])
     };
     let body = || {
+        signals.let_through();
         let done = close_but(first, &[Some(theirs.as_fd())]);
         let Err(error) = done.and_then(|()| set_up_and_execute(&tenant, &theirs));
         let _ = theirs.fail(error);

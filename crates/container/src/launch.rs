@@ -172,7 +172,7 @@ pub(crate) fn make_cgroup(
     let annotations = bundle.spec.annotations().clone().unwrap_or_default();
     dir.note_cgroup(&record.cgroup);
     let holder = match record.cgroup.make(&resources, &annotations) {
-        Err(error) if options.rootless && is_denied(&error) => {
+        Err(error) if options.rootless && error.is_denied() => {
             wanted::refuse_denied(linux, &resources, &error)?;
             record.cgroup = Cgroup::default();
             return Ok(None);
@@ -186,11 +186,6 @@ pub(crate) fn make_cgroup(
         record.cgroup.delegate(owner)?;
     }
     Ok(holder)
-}
-
-fn is_denied(error: &Error) -> bool {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    matches!(error, Error::Io { cause, .. } if [PermissionDenied, ReadOnlyFilesystem].contains(&cause.kind()))
 }
 
 /// The host's number of the container's user, when it has its own cgroup namespace and may write to its

@@ -26,7 +26,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::LinuxResources;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Access, AtFlags, CWD, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::place::Driver;
@@ -88,6 +88,7 @@ impl Cgroup {
                 made.push(&group.path);
                 return Ok(());
             }
+            group.check_open()?;
             group.check_unused()
         });
         if all.is_err() {
@@ -114,7 +115,7 @@ impl Cgroup {
     fn apply(&self, resources: &LinuxResources, fresh: bool, lenient: bool) -> Result<()> {
         match self.groups.first() {
             Some(group) if self.unified => v2::apply(&group.path, resources, fresh, lenient),
-            Some(_) => v1::apply(self, resources, fresh),
+            Some(_) => v1::apply(self, resources, fresh, lenient),
             None => Err(Error::spec("linux.resources", "the container has no cgroup")),
         }
     }
@@ -348,6 +349,13 @@ impl Group {
             Err(error) => return Err(error).doing(doing),
         }
         Ok(false)
+    }
+
+    /// A directory that was there already may be somebody else's.
+    fn check_open(&self) -> Result<()> {
+        let door = self.path.join("cgroup.procs");
+        rustix::fs::accessat(CWD, &door, Access::WRITE_OK, AtFlags::EACCESS)
+            .doing(|| format!("write {}", door.display()))
     }
 
     /// A directory that was there already must be empty and not frozen.

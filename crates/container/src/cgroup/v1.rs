@@ -14,14 +14,22 @@ use crate::kernel_file;
 use crate::notice;
 
 /// Sets what `resources` names. `fresh`: the directory is new, so its devices and cpuset are set up
-/// too.
-pub(super) fn apply(cgroup: &Cgroup, resources: &LinuxResources, fresh: bool) -> Result<()> {
+/// too. `lenient`: who is not allowed to restrict devices goes without.
+pub(super) fn apply(
+    cgroup: &Cgroup,
+    resources: &LinuxResources,
+    fresh: bool,
+    lenient: bool,
+) -> Result<()> {
     let writer = Writer { cgroup };
     if fresh {
         if let Some(group) = cgroup.group("cpuset") {
             inherit_cpuset(&group.path, &group.root())?;
         }
-        writer.devices(resources)?;
+        writer.devices(resources).or_else(|error| {
+            let denied = lenient && error.is_denied();
+            if denied { Ok(()) } else { Err(error) }
+        })?;
     }
     if let Some(memory) = resources.memory() {
         writer.memory(memory)?;
