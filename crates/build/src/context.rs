@@ -32,6 +32,14 @@ impl Context {
         }
     }
 
+    /// What the user keeps out of it, where checks can tell: in a directory.
+    pub(crate) fn ignored(&self) -> IgnorePatterns {
+        match self {
+            Self::Directory(directory) => directory.ignored().clone(),
+            Self::Archive(_) | Self::Empty(_) => IgnorePatterns::default(),
+        }
+    }
+
     /// Keeps what was learned about files for the next build.
     pub(crate) fn save(&self) {
         if let Self::Directory(directory) = self {

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use dockerfile::lint::OptionError;
 use dockerfile::{Lines, ParseError, Source};
 use tree::LayerPath;
 
@@ -13,6 +14,20 @@ pub enum Error {
     /// The Dockerfile is wrong; shown with its place.
     #[error(transparent)]
     Dockerfile(#[from] ParseError),
+    /// The `check` directive's build argument cannot be understood.
+    #[error("cannot understand the build argument {name}")]
+    CheckOptions {
+        /// Its name.
+        name: &'static str,
+        /// Why.
+        source: OptionError,
+    },
+    /// Rules were broken that the Dockerfile says are errors.
+    #[error("lint violation found for rules: {}", rules.join(", "))]
+    Lint {
+        /// Their names, each once.
+        rules: Vec<&'static str>,
+    },
     /// An instruction failed.
     #[error("{file}:{}: {instruction}", lines.start)]
     Instruction {

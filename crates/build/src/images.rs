@@ -56,6 +56,21 @@ impl Bases for Images<'_> {
     }
 }
 
+/// The images that are in the store, for a check: none is pulled.
+pub(crate) struct AtHand<'a>(pub(crate) &'a Store);
+
+impl Bases for AtHand<'_> {
+    fn config(&mut self, request: &Request) -> Result<ImageConfig, Error> {
+        let missing = || Error::NoImage { name: request.name.clone(), pull: None };
+        self.at_hand(request)?.ok_or_else(missing)
+    }
+
+    fn at_hand(&mut self, request: &Request) -> Result<Option<ImageConfig>, Error> {
+        let Some((_, descriptor)) = self.0.resolve(&request.name)? else { return Ok(None) };
+        Ok(self.0.image(&descriptor, &request.platform).ok().map(|image| image.config))
+    }
+}
+
 impl Images<'_> {
     /// The image for the platform. The store may have it for another one only: then it is pulled.
     fn fitting(&self, descriptor: Descriptor, request: &Request) -> Result<store::Image, Error> {

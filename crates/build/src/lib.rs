@@ -17,6 +17,7 @@
 //! One that is killed leaves a locked directory less its lock; the next build cleans it up.
 
 mod agent;
+mod check;
 mod context;
 mod copy;
 mod error;
@@ -35,9 +36,11 @@ mod solve;
 mod source;
 
 use dockerfile::Dockerfile;
+use dockerfile::lint::Options;
 use image::{Digest, Platform};
 use store::{Holder, Store};
 
+pub use check::{Checked, check, refuse, rules as check_options};
 pub use error::Error;
 pub use interrupt::Interrupt;
 pub use options::{
@@ -48,8 +51,9 @@ pub use result::BuiltImage;
 pub use rootfs::Driver;
 pub use runner::{ProgramRunner, Runner};
 
+use context::Context;
 use images::Images;
-use plan::Plan;
+use plan::{Examined, Plan};
 use solve::{Session, Solver};
 
 /// Builds an image into the store and gives it its tags.
@@ -69,9 +73,12 @@ pub fn build(
     scratch::sweep_spool(&store.build_dir().join("spool"));
     let (context, dockerfile) =
         context::open(inputs.context, inputs.dockerfile, &store.build_dir())?;
+    let rules = check::rules(&dockerfile.directives, &dockerfile.source, &options.build_args)?;
     let mut works = Vec::new();
     for platform in platforms(options) {
-        works.push(Work::plan(store, &dockerfile, platform, options, progress)?);
+        // What there is to say is said once.
+        let rules = works.is_empty().then_some(&rules);
+        works.push(Work::plan(store, (&context, &dockerfile), platform, options, progress, rules)?);
     }
     let manifests: Vec<Digest> = works.iter().flat_map(|work| work.manifests.clone()).collect();
     let lease = store.lease(&manifests, Holder::Process)?;
@@ -90,7 +97,7 @@ pub fn build(
     solved?;
     let mut image = finish(&solvers, options)?;
     drop(lease);
-    image.warnings = warnings(&dockerfile, &plans[0]);
+    image.warnings = warnings(&plans[0]);
     Ok(image)
 }
 
@@ -116,10 +123,11 @@ struct Work {
 impl Work {
     fn plan(
         store: &Store,
-        dockerfile: &Dockerfile,
+        (context, dockerfile): (&Context, &Dockerfile),
         platform: Option<Platform>,
         options: &BuildOptions,
         progress: &dyn Progress,
+        rules: Option<&Options>,
     ) -> Result<Self, Error> {
         let mut images = Images {
             store,
@@ -129,13 +137,22 @@ impl Work {
             found: Vec::new(),
             manifests: Vec::new(),
         };
-        let plan = plan::plan(dockerfile, &settings(options, platform), &mut images)?;
+        let settings = settings(options, platform, context);
+        let Examined { plan, findings } = plan::examine(dockerfile, &settings, &mut images);
+        let findings = rules.map(|rules| (rules, rules.filter(findings)));
+        findings.iter().for_each(|(_, found)| progress.findings(&dockerfile.source, found));
+        let plan = plan?;
+        findings.iter().try_for_each(|(rules, found)| check::refuse(rules, found))?;
         let Images { found, manifests, .. } = images;
         Ok(Self { plan, images: found, manifests })
     }
 }
 
-fn settings(options: &BuildOptions, platform: Option<Platform>) -> plan::Settings {
+fn settings(
+    options: &BuildOptions,
+    platform: Option<Platform>,
+    context: &Context,
+) -> plan::Settings {
     plan::Settings {
         build_args: options.build_args.clone(),
         target: options.target.clone(),
@@ -144,6 +161,8 @@ fn settings(options: &BuildOptions, platform: Option<Platform>) -> plan::Setting
         network: options.network,
         labels: options.labels.clone(),
         allow: options.allow,
+        ignored: context.ignored(),
+        check: false,
     }
 }
 
@@ -164,12 +183,7 @@ fn finish(solvers: &[Solver<'_>], options: &BuildOptions) -> Result<BuiltImage, 
 }
 
 /// What the user should know, and what is no error.
-fn warnings(dockerfile: &Dockerfile, plan: &Plan) -> Vec<String> {
+fn warnings(plan: &Plan) -> Vec<String> {
     let unused = plan.unused_args.iter();
-    let unused =
-        unused.map(|name| format!("build argument {name} is not used: no ARG declares it"));
-    let name = dockerfile.source.name();
-    let doubtful = dockerfile.warnings.iter();
-    let doubtful = doubtful.map(|warning| format!("{name}:{}: {}", warning.lines, warning.message));
-    unused.chain(doubtful).collect()
+    unused.map(|name| format!("build argument {name} is not used: no ARG declares it")).collect()
 }

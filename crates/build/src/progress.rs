@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use dockerfile::Source;
+use dockerfile::lint::Finding;
+
 /// Names a step within one build: unique, in the order in which steps are met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StepId(pub usize);
@@ -10,6 +13,9 @@ pub struct StepId(pub usize);
 pub trait Progress: Sync {
     /// One event. Must return soon: the build waits for it.
     fn event(&self, step: StepId, event: Event<'_>);
+
+    /// What the Dockerfile's rules say, before any step: at most once.
+    fn findings(&self, _file: &Source, _findings: &[Finding]) {}
 }
 
 /// What happened to a step. Each step starts once and ends once, as done, cached or failed.

@@ -36,6 +36,8 @@ fn settings(args: &[(&str, &str)]) -> Settings {
         network: Network::Host,
         labels: Vec::new(),
         allow: Entitlements::default(),
+        ignored: Default::default(),
+        check: false,
     }
 }
 

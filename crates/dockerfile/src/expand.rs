@@ -73,7 +73,10 @@ pub fn expand_words(
 pub struct Expander<'a> {
     escape: char,
     lookup: &'a dyn Fn(&str) -> Option<String>,
-    unset: BTreeSet<String>,
+    found: BTreeSet<String>,
+    missing: Vec<String>,
+    /// Where in `missing` the names of the current word begin.
+    word: usize,
     /// Syntax is all that counts: `${name:?message}` is no error.
     pub(crate) lenient: bool,
 }
@@ -81,7 +84,14 @@ pub struct Expander<'a> {
 impl<'a> Expander<'a> {
     /// `escape` is the Dockerfile's; `lookup` gives a variable's value, `None` where it is unset.
     pub fn new(escape: char, lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { escape, lookup, unset: BTreeSet::new(), lenient: false }
+        Self {
+            escape,
+            lookup,
+            found: BTreeSet::new(),
+            missing: Vec::new(),
+            word: 0,
+            lenient: false,
+        }
     }
 
     /// As [`expand`].
@@ -117,13 +127,19 @@ impl<'a> Expander<'a> {
         silent.run(text, self.escape, mode).map_or_else(|_| text.to_owned(), |result| result.text)
     }
 
-    /// The variables that had no value in any expansion so far and no default of their own
-    /// (`${name:-…}`, `${name:+…}`), sorted.
-    pub fn unset(&self) -> impl Iterator<Item = &str> {
-        self.unset.iter().map(String::as_str)
+    /// The variables without a value that the words so far used, in any form: each once for a word,
+    /// in the order of the words.
+    pub fn missing(&self) -> &[String] {
+        &self.missing
+    }
+
+    /// The variables with a value that the words so far used, sorted.
+    pub fn found(&self) -> impl Iterator<Item = &str> {
+        self.found.iter().map(String::as_str)
     }
 
     fn run(&mut self, word: &str, escape: char, mode: Mode) -> Result<Words, ExpandError> {
+        self.word = self.missing.len();
         Lexer::new(word, escape, mode, self).all().map_err(|problem| ExpandError {
             word: word.to_owned(),
             problem,
@@ -131,11 +147,14 @@ impl<'a> Expander<'a> {
         })
     }
 
-    pub(crate) fn value(&self, name: &str) -> Option<String> {
-        (self.lookup)(name)
-    }
-
-    pub(crate) fn note_unset(&mut self, name: &str) {
-        self.unset.insert(name.to_owned());
+    /// A variable's value, and a note that it was asked for.
+    pub(crate) fn value(&mut self, name: &str) -> Option<String> {
+        let value = (self.lookup)(name);
+        match value.is_some() {
+            true => drop(self.found.insert(name.to_owned())),
+            false if self.missing[self.word..].iter().any(|known| known == name) => {}
+            false => self.missing.push(name.to_owned()),
+        }
+        value
     }
 }

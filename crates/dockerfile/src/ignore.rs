@@ -3,7 +3,7 @@
 
 mod pattern;
 
-use pattern::{Pattern, Subject};
+use pattern::{Pattern, Subject, clean};
 
 /// A `.dockerignore` that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +81,19 @@ impl IgnorePatterns {
             true => Descent::Search,
             false => Descent::Skip,
         }
+    }
+
+    /// The clean path of a source of `COPY` that is ignored with all that is below it; none where some
+    /// of it may be in the context.
+    pub fn hidden_source(&self, source: &str) -> Option<String> {
+        let path = clean(source);
+        let whole = path == "." || path == "/";
+        if whole && !self.patterns.iter().any(Pattern::hides_all) {
+            return None;
+        }
+        let inside = if whole { "" } else { path.trim_start_matches('/') };
+        let kept = self.patterns.iter().any(|pattern| pattern.may_bring_back(inside));
+        (!kept && (whole || self.matches(path.as_bytes()))).then_some(path)
     }
 
     fn last_match(&self, path: &Subject<'_>) -> Option<usize> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::directive::Directives;
 use crate::heredoc::Heredoc;
+use crate::lint::Finding;
 use crate::mount::MountOptions;
 use crate::source::{Lines, Source};
 
@@ -21,8 +22,8 @@ pub struct Dockerfile {
     pub global_args: Vec<Arg>,
     /// The stages, at least one, in order.
     pub stages: Vec<Stage>,
-    /// What is accepted but doubtful, in order of lines.
-    pub warnings: Vec<Warning>,
+    /// What the rules say of the text alone, all rules: see [`crate::lint::Options::filter`].
+    pub findings: Vec<Finding>,
 }
 
 impl Dockerfile {
@@ -41,16 +42,6 @@ impl Dockerfile {
         let numbered = || name.parse().ok().filter(|index| *index < before.min(self.stages.len()));
         self.stage_named(name, before).or_else(numbered)
     }
-}
-
-/// Something doubtful that does not stop a build.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Warning {
-    /// Where.
-    pub lines: Lines,
-    /// What, in one line.
-    pub message: String,
 }
 
 /// One `FROM` and the instructions up to the next.
@@ -84,6 +75,10 @@ pub struct Instruction {
     /// The text as progress and history show it: continuation lines joined, comments dropped, the
     /// name in upper case, without heredoc bodies (`RUN apt-get update && …`).
     pub text: String,
+    /// The name as written, in any case.
+    pub keyword: String,
+    /// Whether an `ENV` or `LABEL` has the old form `name value`.
+    pub legacy: bool,
 }
 
 /// The instructions of a stage (Dockerfile reference), without `FROM`.

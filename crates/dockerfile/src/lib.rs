@@ -37,6 +37,7 @@ mod ignore;
 mod instruction;
 mod kinds;
 mod lexer;
+pub mod lint;
 mod list;
 mod mount;
 mod parse;
@@ -58,7 +59,7 @@ pub use heredoc::Heredoc;
 pub use ignore::{Descent, IgnoreError, IgnorePatterns};
 pub use instruction::{
     Add, Arg, Command, CommandLine, Copy, Dockerfile, HealthTest, Healthcheck, InlineFile,
-    Instruction, Kind, Network, OnBuild, Pair, Run, Security, Stage, Warning,
+    Instruction, Kind, Network, OnBuild, Pair, Run, Security, Stage,
 };
 pub use mount::{Mount, MountError, MountKind, MountOptions, Sharing, fields};
 pub use parse::{MAX_INSTRUCTION, MAX_TEXT, parse, parse_trigger};

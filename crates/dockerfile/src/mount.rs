@@ -245,7 +245,6 @@ impl Seen {
         refuse(mount.size.is_some(), "size", &[Bind, Cache, Secret, Ssh])?;
         refuse(self.required, "required", &[Bind, Cache, Tmpfs])?;
         refuse(self.sharing, "sharing", &[Bind, Tmpfs, Secret, Ssh])?;
-        refuse(mount.env.is_some(), "env", &[Bind, Cache, Tmpfs, Ssh])?;
         refuse(mount.from.is_some(), "from", &[Secret])?;
         names(mount)
     }

@@ -3,14 +3,15 @@
 use crate::expand::Expander;
 use crate::flags::{Flags, Takes};
 use crate::heredoc::{Heredoc, reassembled};
-use crate::instruction::{Dockerfile, Instruction, Kind, OnBuild, Stage, Warning};
+use crate::instruction::{Dockerfile, Instruction, Kind, OnBuild, Stage};
 use crate::kinds;
-use crate::problem::{ParseError, Problem};
+use crate::lint::FileLint;
+use crate::problem::{Before, ParseError, Problem};
 use crate::scan::{Located, LogicalLine, Scanner};
 use crate::source::{Lines, Source};
 use crate::statement::Statement;
 use crate::suggest::nearest;
-use crate::words::described;
+use crate::words::{self, described};
 
 /// The largest Dockerfile that is accepted, in bytes.
 pub const MAX_TEXT: usize = 16 << 20;
@@ -48,7 +49,19 @@ pub fn parse(text: &[u8], name: &str) -> Result<Dockerfile, ParseError> {
         let problem = Problem::TooLarge { limit: MAX_TEXT };
         return Err(Source::new(name, b"").problem(Lines::one(1), problem));
     }
-    read(text, &source).map_err(|(lines, problem)| source.problem(lines, problem))
+    let mut lint = FileLint::default();
+    let mut scanner = Scanner::new(text);
+    match read(&mut scanner, &source, &mut lint) {
+        Ok(mut file) => {
+            file.findings = lint.finish(&file.stages);
+            Ok(file)
+        }
+        Err((lines, problem)) => {
+            let directives = scanner.directives.directives;
+            let before = Before { directives, findings: lint.broken_off() };
+            Err(source.problem(lines, problem).with(before))
+        }
+    }
 }
 
 /// Parses the expression of an `ONBUILD` as an image config stores it. `escape` is `\` unless the
@@ -76,6 +89,8 @@ pub fn parse_trigger(expression: &str, escape: char) -> Result<Instruction, Pars
 pub(crate) struct Parts<'a> {
     /// In upper case.
     pub(crate) name: String,
+    /// As written.
+    keyword: &'a str,
     pub(crate) flags: Vec<String>,
     pub(crate) arguments: &'a str,
     pub(crate) heredocs: &'a [Heredoc],
@@ -102,6 +117,7 @@ impl<'a> Parts<'a> {
         Self {
             text: shown(&name, text, &statement),
             name,
+            keyword: statement.name,
             flags: statement.flags,
             arguments: statement.arguments,
             heredocs: &line.heredocs,
@@ -112,31 +128,35 @@ impl<'a> Parts<'a> {
     }
 
     fn instruction(&self, kind: Kind) -> Instruction {
-        Instruction { kind, lines: self.lines, text: self.text.clone() }
+        let legacy =
+            matches!(kind, Kind::Env(_) | Kind::Label(_)) && words::is_legacy(self.arguments);
+        let keyword = self.keyword.to_owned();
+        Instruction { kind, lines: self.lines, text: self.text.clone(), keyword, legacy }
     }
 }
 
-fn read(text: &[u8], source: &Source) -> Result<Dockerfile, Located> {
+fn read(
+    scanner: &mut Scanner<'_>,
+    source: &Source,
+    lint: &mut FileLint,
+) -> Result<Dockerfile, Located> {
     let mut file = Dockerfile {
         source: source.clone(),
         escape: '\\',
         directives: Default::default(),
         global_args: Vec::new(),
         stages: Vec::new(),
-        warnings: Vec::new(),
+        findings: Vec::new(),
     };
-    let mut scanner = Scanner::new(text);
     let mut last = Lines::one(1);
     while let Some(line) = scanner.next()? {
         let parts = Parts::new(&line.text, &line, scanner.directives.escape);
         last = line.lines;
-        take(&mut file, &parts).map_err(|problem| (line.lines, problem))?;
-        if line.blank_inside {
-            warn(&mut file, line.lines, "a blank line among continuation lines".to_owned());
-        }
+        line.blank_before.into_iter().for_each(|line| lint.empty_continuation(line));
+        take(&mut file, &parts, lint).map_err(|problem| (line.lines, problem))?;
     }
     file.escape = scanner.directives.escape;
-    file.directives = scanner.directives.directives;
+    file.directives = scanner.directives.directives.clone();
     match (file.stages.is_empty(), file.global_args.is_empty()) {
         (true, true) => Err((last, Problem::Empty)),
         (true, false) => Err((last, Problem::NoStage)),
@@ -144,21 +164,26 @@ fn read(text: &[u8], source: &Source) -> Result<Dockerfile, Located> {
     }
 }
 
-fn warn(file: &mut Dockerfile, lines: Lines, message: String) {
-    file.warnings.push(Warning { lines, message });
-}
-
 /// Adds one instruction to the file.
-fn take(file: &mut Dockerfile, parts: &Parts<'_>) -> Result<(), Problem> {
+fn take(file: &mut Dockerfile, parts: &Parts<'_>, lint: &mut FileLint) -> Result<(), Problem> {
     if parts.name == "FROM" {
-        let stage = from(parts)?;
-        doubt(file, &stage);
+        let words: Vec<&str> = parts.arguments.split_whitespace().collect();
+        lint.from(parts.keyword, &words, parts.lines);
+        let stage = from(parts, &words)?;
+        lint.stage(parts.keyword, &stage, parts.comments);
         file.stages.push(stage);
         return Ok(());
     }
+    if parts.name == "MAINTAINER" {
+        lint.maintainer(parts.lines);
+    }
     let instruction = instruction(parts)?;
+    if let Kind::Arg(args) = &instruction.kind {
+        lint.args(args, parts.comments, parts.lines);
+    }
     match (file.stages.last_mut(), instruction.kind) {
         (Some(stage), kind) => {
+            lint.keyword(parts.keyword, parts.lines);
             stage.instructions.push(Instruction { kind, ..instruction });
             Ok(())
         }
@@ -170,21 +195,9 @@ fn take(file: &mut Dockerfile, parts: &Parts<'_>) -> Result<(), Problem> {
     }
 }
 
-fn doubt(file: &mut Dockerfile, stage: &Stage) {
-    let Some(name) = stage.name.as_deref() else { return };
-    if file.stage_named(name, file.stages.len()).is_some() {
-        let message = format!("stage name {name:?} is used twice; later stages see the last one");
-        warn(file, stage.lines, message);
-    }
-    if matches!(name, "scratch" | "context") {
-        warn(file, stage.lines, format!("stage name {name:?} is reserved"));
-    }
-}
-
-fn from(parts: &Parts<'_>) -> Result<Stage, Problem> {
+fn from(parts: &Parts<'_>, words: &[&str]) -> Result<Stage, Problem> {
     let flags = Flags::read("FROM", &parts.flags, &[("platform", Takes::Value)])?;
-    let words: Vec<&str> = parts.arguments.split_whitespace().collect();
-    let (base, name) = match words.as_slice() {
+    let (base, name) = match words {
         [base] => (base, None),
         [base, r#as, name] if r#as.eq_ignore_ascii_case("as") => (base, Some(stage_name(name)?)),
         _ => return Err(Problem::FromArguments),
@@ -258,6 +271,7 @@ fn on_build(parts: &Parts<'_>) -> Result<Kind, Problem> {
     let inner = Parts {
         text: shown(&name, parts.arguments, &statement),
         name,
+        keyword: statement.name,
         flags: statement.flags,
         arguments: statement.arguments,
         ..*parts

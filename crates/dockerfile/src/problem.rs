@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use crate::directive::Directives;
 use crate::expand::ExpandProblem;
+use crate::lint::Finding;
 use crate::mount::MountError;
 use crate::source::{Lines, Source};
 
@@ -107,9 +109,31 @@ pub struct ParseError {
     source: Source,
     lines: Lines,
     problem: Box<Problem>,
+    before: Box<Before>,
+}
+
+/// What was read before an error.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Before {
+    pub(crate) directives: Directives,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl ParseError {
+    /// What the rules said of the text before the error.
+    pub fn findings(&self) -> &[Finding] {
+        &self.before.findings
+    }
+
+    /// The parser directives before the error.
+    pub fn directives(&self) -> &Directives {
+        &self.before.directives
+    }
+
+    pub(crate) fn with(self, before: Before) -> Self {
+        Self { before: Box::new(before), ..self }
+    }
+
     /// The lines of the instruction at fault.
     pub fn lines(&self) -> Lines {
         self.lines
@@ -118,6 +142,11 @@ impl ParseError {
     /// The file's name as it was given to [`crate::parse`].
     pub fn name(&self) -> &str {
         self.source.name()
+    }
+
+    /// The file's name and text.
+    pub fn file(&self) -> &Source {
+        &self.source
     }
 
     /// What is wrong.
@@ -156,6 +185,11 @@ impl Source {
 
     /// `problem` at `lines` of this file.
     pub(crate) fn problem(&self, lines: Lines, problem: Problem) -> ParseError {
-        ParseError { source: self.clone(), lines, problem: Box::new(problem) }
+        ParseError {
+            source: self.clone(),
+            lines,
+            problem: Box::new(problem),
+            before: Box::default(),
+        }
     }
 }

@@ -18,8 +18,8 @@ pub(crate) struct LogicalLine {
     pub(crate) heredocs: Vec<Heredoc>,
     /// The comment lines directly above, without `#`.
     pub(crate) comments: Vec<String>,
-    /// Whether a blank line stands among the continuation lines.
-    pub(crate) blank_inside: bool,
+    /// The last line before heredocs, where a blank one stands among the continuation lines.
+    pub(crate) blank_before: Option<usize>,
 }
 
 /// A problem and the lines where it is.
@@ -42,13 +42,16 @@ impl<'a> Scanner<'a> {
     pub(crate) fn next(&mut self) -> Result<Option<LogicalLine>, Located> {
         let mut comments = Vec::new();
         while let Some(line) = self.physical() {
-            let line = without_end(line).trim_ascii_start();
+            let whole = without_end(line);
+            let line = whole.trim_ascii_start();
             let shown = String::from_utf8_lossy(line);
             let directive = self.directives.line(&shown, self.number).map_err(|p| self.here(p))?;
             match line.first() {
                 Some(b'#') if directive => {}
-                Some(b'#') if shown[1..].trim().is_empty() => comments.clear(),
-                Some(b'#') => comments.push(shown[1..].trim().to_owned()),
+                Some(b'#') => match comment(whole) {
+                    text if text.is_empty() => comments.clear(),
+                    text => comments.push(text),
+                },
                 None => {}
                 Some(_) => return self.logical(line, comments).map(Some),
             }
@@ -82,11 +85,12 @@ impl<'a> Scanner<'a> {
         let mut joined = LogicalLine { comments, ..LogicalLine::default() };
         let (text, mut more) = self.without_continuation(self.text(line)?);
         joined.text.push_str(text);
+        let mut blank = false;
         while more {
             let Some(line) = self.physical().map(without_end) else { break };
             match line.trim_ascii_start().first() {
                 Some(b'#') => continue,
-                None => joined.blank_inside = true,
+                None => blank = true,
                 Some(_) => {
                     let text;
                     (text, more) = self.without_continuation(self.text(line)?);
@@ -96,6 +100,7 @@ impl<'a> Scanner<'a> {
             }
         }
         self.bounded(start, joined.text.len())?;
+        joined.blank_before = blank.then_some(self.number);
         self.heredocs(start, &mut joined)?;
         joined.lines = Lines::new(start, self.number);
         Ok(joined)
@@ -141,6 +146,12 @@ impl<'a> Scanner<'a> {
         }
         Ok(())
     }
+}
+
+/// The text of a comment line. Of one that is indented the `#` is a part, as in BuildKit: it describes
+/// nothing.
+fn comment(line: &[u8]) -> String {
+    String::from_utf8_lossy(&line[1..]).trim().to_owned()
 }
 
 /// A line without `\n` or `\r\n`.

@@ -65,6 +65,11 @@ impl Source {
         &self.name
     }
 
+    /// The text, without a byte order mark.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The lines around `lines`, numbered, those of the range marked with `>>>`; it ends with a
     /// newline. Empty where the text has no such line.
     pub fn excerpt(&self, lines: Lines) -> String {
@@ -84,6 +89,52 @@ impl Source {
         }
         excerpt
     }
+}
+
+impl Source {
+    /// The lines around `lines` as docker prints them: below `name:line`, between two rules, four lines
+    /// around a single one and two around several.
+    pub fn listing(&self, name: &str, lines: Lines) -> String {
+        let all: Vec<&str> = self.text.split('\n').collect();
+        let Some(shown) = around(lines, all.len()) else { return String::new() };
+        let mut listing = format!("{name}:{}\n{RULE}\n", lines.start);
+        for number in shown.start..=shown.end {
+            let mark = if lines.contains(number) { ">>>" } else { "   " };
+            let line: String =
+                all[number - 1].trim_end_matches('\r').chars().map(visible).collect();
+            listing += &format!(" {number:3} | {mark} {line}\n");
+        }
+        listing + RULE + "\n"
+    }
+}
+
+const RULE: &str = "--------------------";
+
+/// `lines` and some around them, of a text with `count` lines.
+fn around(lines: Lines, count: usize) -> Option<Lines> {
+    let Lines { mut start, end } = lines;
+    let mut end = end.min(count);
+    if start < 1 || start > count {
+        return None;
+    }
+    let wanted = if start == end { 4 } else { 2 };
+    let mut added = 0;
+    while added < wanted {
+        for grown in [grow(&mut start, |start| start > 1, -1), grow(&mut end, |end| end < count, 1)]
+        {
+            added += usize::from(grown);
+        }
+        added += 1;
+    }
+    Some(Lines { start, end })
+}
+
+fn grow(line: &mut usize, may: impl Fn(usize) -> bool, by: isize) -> bool {
+    let grows = may(*line);
+    if grows {
+        *line = line.saturating_add_signed(by);
+    }
+    grows
 }
 
 impl fmt::Debug for Source {

@@ -29,10 +29,7 @@ impl Lexer<'_, '_> {
         match self.expander.value(name) {
             Some(value) => value,
             None if self.mode.keep_unset => self.written(start),
-            None => {
-                self.expander.note_unset(name);
-                String::new()
-            }
+            None => String::new(),
         }
     }
 
@@ -66,7 +63,6 @@ impl Lexer<'_, '_> {
             '}' => Ok(self.plain(&name, start)),
             ':' => match self.next().ok_or(ExpandProblem::UnclosedBrace)? {
                 modifier @ ('-' | '+' | '?') => self.conditional(&name, modifier, true, start),
-                modifier @ ('#' | '%') => self.trimmed(&name, modifier, start),
                 modifier => Err(unsupported(&format!(":{modifier}"))),
             },
             modifier @ ('-' | '+' | '?') => self.conditional(&name, modifier, false, start),
@@ -106,7 +102,7 @@ impl Lexer<'_, '_> {
         self.at += usize::from(longest);
         let pattern = self.until(Some('}'), true)?.text;
         let pattern = Pattern::new(&pattern, self.escape)?;
-        let Some(value) = self.value_to_edit(name) else {
+        let Some(value) = self.expander.value(name) else {
             return Ok(self.written_or_empty(start));
         };
         bounded(&pattern, &value)?;
@@ -127,21 +123,13 @@ impl Lexer<'_, '_> {
         })?;
         let replacement = self.until(Some('}'), true)?.text;
         let pattern = Pattern::new(&pattern.text, self.escape)?;
-        let Some(value) = self.value_to_edit(name) else {
+        let Some(value) = self.expander.value(name) else {
             return Ok(self.written_or_empty(start));
         };
         bounded(&pattern, &value)?;
         let longest = value.len().saturating_add(1).saturating_mul(replacement.len());
         self.grow(if all { longest } else { replacement.len() })?;
         Ok(pattern.replace(&value, &replacement, all))
-    }
-
-    fn value_to_edit(&mut self, name: &str) -> Option<String> {
-        let value = self.expander.value(name);
-        if value.is_none() && !self.mode.keep_unset {
-            self.expander.note_unset(name);
-        }
-        value
     }
 
     fn written_or_empty(&self, start: usize) -> String {

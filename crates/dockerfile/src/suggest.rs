@@ -17,8 +17,22 @@ pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str>
         .map(|(_, candidate)| candidate)
 }
 
-/// Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`.
+/// The first of the nearest candidates, with case, as BuildKit suggests names of variables: at most two
+/// letters away, where a swap of neighbours counts as two. None where `word` is a candidate itself.
+pub(crate) fn closest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let letters: Vec<char> = word.chars().take(64).collect();
+    let distances =
+        candidates.iter().map(|candidate| (edits(&letters, candidate, false), candidate));
+    let nearest = distances.min_by_key(|(distance, _)| *distance)?;
+    (1..=2).contains(&nearest.0).then_some(*nearest.1)
+}
+
 fn distance(a: &[char], b: &str) -> usize {
+    edits(a, b, true)
+}
+
+/// Edits (insert, delete, replace, and perhaps swap of neighbours) that turn `a` into `b`.
+fn edits(a: &[char], b: &str, swaps: bool) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
@@ -27,7 +41,7 @@ fn distance(a: &[char], b: &str) -> usize {
         for j in 1..=b.len() {
             let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
             let mut least = replace.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+            if swaps && i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
                 least = least.min(before[j - 2] + 1);
             }
             row.push(least);

@@ -37,6 +37,12 @@ fn words(text: &str, escape: char) -> Vec<String> {
     words
 }
 
+/// Whether this is the old form `name value`: a first word without `=`.
+pub(crate) fn is_legacy(text: &str) -> bool {
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    !text[..end].contains('=')
+}
+
 /// ENV and LABEL: `name=value …`, or `name value` where the first word has no `=`.
 pub(crate) fn pairs(instruction: &str, text: &str, escape: char) -> Result<Vec<Pair>, Problem> {
     let words = words(text, escape);

@@ -277,7 +277,8 @@ fn what_had_no_value_is_remembered() {
     let mut expander = Expander::new('\\', &value);
     expander.text("$A $B ${C} ${D:-x} ${E+x} ${F#x} ${EMPTY}").unwrap();
     expander.words("\"$B$G\"").unwrap();
-    assert_eq!(expander.unset().collect::<Vec<_>>(), ["B", "C", "F", "G"]);
+    assert_eq!(expander.missing(), ["B", "C", "D", "E", "F", "B", "G"]);
+    assert_eq!(expander.found().collect::<Vec<_>>(), ["A", "EMPTY"]);
 }
 
 #[test]

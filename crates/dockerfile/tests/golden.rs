@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dockerfile::lint::{Finding, Options};
 use dockerfile::{Dockerfile, Instruction, Stage};
 
 #[test]
@@ -51,8 +52,8 @@ fn dump(file: &Dockerfile) -> String {
         writeln!(out, "{arg:?}").unwrap();
     }
     file.stages.iter().for_each(|stage| dump_stage(stage, &mut out));
-    for warning in &file.warnings {
-        writeln!(out, "warning {}: {}", warning.lines, warning.message).unwrap();
+    for Finding { rule, lines, detail, .. } in &Options::default().filter(file.findings.clone()) {
+        writeln!(out, "{} {lines}: {detail}", rule.name).unwrap();
     }
     out
 }

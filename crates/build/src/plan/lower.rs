@@ -1,14 +1,17 @@
 //! One instruction to a step and a change of the configuration.
 
+use dockerfile::lint::{StageLint, View};
 use dockerfile::{
     Arg, CommandLine, Dockerfile, Expander, HealthTest, Instruction, Kind, Lines, Pair,
 };
 use image::{Healthcheck, ImageConfig};
 
 use super::history::{self, Declared};
+use super::origin::Word;
+use super::outline::StageOutline;
 use super::scope::Environment;
 use super::signal::is_signal;
-use super::stages::{End, Planner, expand};
+use super::stages::{End, Planner};
 use super::{Chmod, Copy, From, Operation, Step};
 use crate::Error;
 
@@ -30,13 +33,16 @@ pub(super) struct Lowering<'p, 'a> {
     platform: image::Platform,
     /// Whether this stage has had a `CMD`, which an `ENTRYPOINT` then leaves alone.
     has_cmd: bool,
+    lint: StageLint,
+    outline: StageOutline,
+    known: bool,
     steps: Vec<Step>,
     needs: Vec<usize>,
 }
 
 impl<'p, 'a> Lowering<'p, 'a> {
     pub(super) fn new(planner: &'p mut Planner<'a>, index: usize, start: End) -> Self {
-        let End { environment, declared, mut config, platform } = start;
+        let End { environment, declared, mut config, platform, lint, outline, known } = start;
         config.config.on_build = Vec::new();
         Self {
             planner,
@@ -46,6 +52,9 @@ impl<'p, 'a> Lowering<'p, 'a> {
             config,
             platform,
             has_cmd: false,
+            lint,
+            outline,
+            known,
             steps: Vec::new(),
             needs: Vec::new(),
         }
@@ -58,8 +67,9 @@ impl<'p, 'a> Lowering<'p, 'a> {
     }
 
     pub(super) fn finish(self) -> (Vec<Step>, Vec<usize>, End) {
-        let Self { environment, declared, config, platform, .. } = self;
-        (self.steps, self.needs, End { environment, declared, config, platform })
+        let Self { environment, declared, config, platform, lint, outline, known, .. } = self;
+        let end = End { environment, declared, config, platform, lint, outline, known };
+        (self.steps, self.needs, end)
     }
 
     pub(super) fn instruction(&mut self, written: &Instruction) -> Result<(), Error> {
@@ -69,7 +79,8 @@ impl<'p, 'a> Lowering<'p, 'a> {
             return Ok(());
         }
         let lines = written.lines;
-        let (operation, created_by) = match &self.expanded(written)? {
+        let expanded = self.expanded(written)?;
+        let (operation, created_by) = match &expanded {
             Kind::Run(run) => self.run(run, lines)?,
             Kind::Copy(copy) => self.copy(copy, lines)?,
             Kind::Add(add) => self.add(add, lines)?,
@@ -97,10 +108,30 @@ impl<'p, 'a> Lowering<'p, 'a> {
         self.planner.dockerfile
     }
 
-    fn expanded(&self, instruction: &Instruction) -> Result<Kind, Error> {
+    /// The instruction with its variables replaced, and with what the rules say of it noted.
+    fn expanded(&mut self, written: &Instruction) -> Result<Kind, Error> {
         let lookup = |name: &str| self.environment.get(name).map(str::to_owned);
-        let mut expander = Expander::new(self.dockerfile().escape, &lookup);
-        instruction.expanded(&mut expander).map_err(|error| self.error(instruction.lines, error))
+        let mut expander = Expander::new(self.planner.dockerfile.escape, &lookup);
+        let expanded = written.expanded(&mut expander);
+        let missing = if self.known { expander.missing() } else { &[] };
+        let names = || self.environment.names().map(str::to_owned).collect();
+        let expanded = match expanded {
+            Ok(expanded) => expanded,
+            Err(error) => {
+                self.lint.undefined(missing, &names, written.lines, self.planner.findings);
+                return Err(self.error(written.lines, error));
+            }
+        };
+        let view = View {
+            written,
+            expanded: &expanded,
+            missing,
+            names: &names,
+            shell: !self.config.config.shell.is_empty(),
+            ignored: &self.planner.settings.ignored,
+        };
+        self.lint.instruction(view, self.planner.findings);
+        Ok(expanded)
     }
 
     fn error(&self, lines: Lines, message: impl std::fmt::Display) -> Error {
@@ -111,14 +142,7 @@ impl<'p, 'a> Lowering<'p, 'a> {
     fn args(&mut self, args: &[Arg]) -> Result<String, Error> {
         let mut text = String::from("ARG");
         for arg in args {
-            let given = self.planner.settings.build_args.get(&arg.name).cloned();
-            let value = match (given, &arg.default) {
-                (Some(given), _) => Some(given),
-                (None, Some(word)) => {
-                    Some(expand(self.dockerfile(), &self.environment, word, arg.lines)?)
-                }
-                (None, None) => self.planner.globals.get(&arg.name).map(str::to_owned),
-            };
+            let value = self.arg(arg)?;
             text += &format!(" {}", arg.name);
             if let Some(value) = &value {
                 text += &format!("={value}");
@@ -127,6 +151,29 @@ impl<'p, 'a> Lowering<'p, 'a> {
             self.declared.push((arg.name.clone(), value));
         }
         Ok(text)
+    }
+
+    /// An argument's value, with what rules and outline say of it noted.
+    fn arg(&mut self, arg: &Arg) -> Result<Option<String>, Error> {
+        let given = self.planner.settings.build_args.get(&arg.name).cloned();
+        let (value, missing) = match (given, &arg.default) {
+            (Some(given), _) => (Some(given), Vec::new()),
+            (None, Some(word)) => {
+                let word = Word::new(self.dockerfile(), &self.environment, word, arg.lines)?;
+                (Some(word.text), word.missing)
+            }
+            (None, None) => {
+                let global = self.planner.globals.get(&arg.name).map(str::to_owned);
+                self.outline.argument(arg, None, global.is_some());
+                self.lint.argument(arg, &[], &Vec::new, self.planner.findings);
+                return Ok(global);
+            }
+        };
+        self.outline.argument(arg, value.as_deref(), false);
+        let missing = if self.known { missing } else { Vec::new() };
+        let names = || self.environment.names().map(str::to_owned).collect();
+        self.lint.argument(arg, &missing, &names, self.planner.findings);
+        Ok(value)
     }
 
     /// An instruction that only changes the configuration; its text for the history, if it has any.

@@ -14,6 +14,8 @@ mod entitlements;
 mod history;
 mod lower;
 mod mode;
+mod origin;
+mod outline;
 mod scope;
 mod signal;
 mod stages;
@@ -24,9 +26,10 @@ use image::{ImageConfig, Platform};
 pub use dockerfile::Sharing;
 pub use entitlements::Entitlements;
 pub use mode::{Chmod, ModeError};
+pub use outline::{Outline, OutlineArg, OutlineCache, OutlineMount};
 pub use scope::BuildArgs;
 pub(crate) use scope::hostname;
-pub use stages::{Bases, Request, Settings, plan};
+pub use stages::{Bases, Examined, Request, Settings, examine, plan};
 
 /// The stages to build, each after those it needs. The last one is the target.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub struct Plan {
     pub unused_args: Vec<String>,
     /// The platform that it is for.
     pub platform: Platform,
+    /// What the target takes from outside.
+    pub outline: Outline,
 }
 
 /// One stage.

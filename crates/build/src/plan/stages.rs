@@ -1,9 +1,12 @@
 //! Which stages the target needs, and what each starts from.
 
-use dockerfile::{Dockerfile, Expander, Instruction, Kind, Lines};
+use dockerfile::lint::{self, Finding, StageLint};
+use dockerfile::{Dockerfile, IgnorePatterns, Instruction, Kind, Lines};
 use image::{ImageConfig, Platform};
 
 use super::lower::Lowering;
+use super::origin::{self, Origin};
+use super::outline::{Globals, StageOutline};
 use super::scope::{self, Environment};
 use super::{Base, BuildArgs, Entitlements, From, Network, Plan, Stage};
 use crate::Error;
@@ -24,6 +27,15 @@ pub trait Bases {
     /// # Errors
     /// Where there is no such image.
     fn config(&mut self, request: &Request) -> Result<ImageConfig, Error>;
+
+    /// As [`Bases::config`], but for a check: none where the image is not at hand. What depends on it
+    /// is then not looked at.
+    ///
+    /// # Errors
+    /// As [`Bases::config`].
+    fn at_hand(&mut self, request: &Request) -> Result<Option<ImageConfig>, Error> {
+        self.config(request).map(Some)
+    }
 }
 
 /// What shapes a plan besides the Dockerfile.
@@ -43,6 +55,21 @@ pub struct Settings {
     pub labels: Vec<(String, String)>,
     /// `--allow`
     pub allow: Entitlements,
+    /// What the context leaves out, as far as checks look at it.
+    pub ignored: IgnorePatterns,
+    /// Only to be checked and described: without a target all stages are looked at, and an image
+    /// that is not at hand is no error.
+    pub check: bool,
+}
+
+/// A plan, or why there is none, and what the rules say meanwhile.
+#[derive(Debug)]
+pub struct Examined {
+    /// The plan.
+    pub plan: Result<Plan, Error>,
+    /// All findings, of experimental rules as well: those of the text first, then of each FROM, then
+    /// of the instructions of the stages that were planned.
+    pub findings: Vec<Finding>,
 }
 
 /// Plans the build of a Dockerfile.
@@ -54,13 +81,35 @@ pub fn plan(
     settings: &Settings,
     bases: &mut dyn Bases,
 ) -> Result<Plan, Error> {
+    examine(dockerfile, settings, bases).plan
+}
+
+/// As [`plan`], with what the rules say of the Dockerfile.
+pub fn examine(dockerfile: &Dockerfile, settings: &Settings, bases: &mut dyn Bases) -> Examined {
+    let mut findings = dockerfile.findings.clone();
+    let plan = examined(dockerfile, settings, bases, &mut findings);
+    Examined { plan, findings }
+}
+
+fn examined(
+    dockerfile: &Dockerfile,
+    settings: &Settings,
+    bases: &mut dyn Bases,
+    findings: &mut Vec<Finding>,
+) -> Result<Plan, Error> {
+    let start = platform_args(settings);
+    let plain = origin::globals(dockerfile, &start, &BuildArgs::new()).ok();
+    let globals = origin::globals(dockerfile, &start, &settings.build_args)?;
+    let origins = origin::origins(dockerfile, &globals, plain.as_ref(), findings)?;
     let target = target(dockerfile, settings)?;
-    let globals = globals(dockerfile, settings)?;
     let mut planner = Planner {
         dockerfile,
         settings,
         bases,
+        outline: Globals::new(dockerfile, &start, settings),
         globals,
+        origins,
+        findings,
         planned: vec![None; dockerfile.stages.len()],
         ends: Vec::new(),
         configs: Vec::new(),
@@ -69,13 +118,20 @@ pub fn plan(
             images: Vec::new(),
             unused_args: unused(dockerfile, &settings.build_args),
             platform: settings.platform.as_ref().unwrap_or(&settings.host).clone(),
+            outline: Default::default(),
         },
     };
+    if settings.check && settings.target.is_none() {
+        (0..target).try_for_each(|stage| planner.stage(stage).map(drop))?;
+    }
     planner.stage(target)?;
-    let mut plan = planner.plan;
-    let last = plan.stages.last_mut().expect("the target was planned");
-    finish(&mut last.config, settings);
-    Ok(plan)
+    Ok(planner.finish(target))
+}
+
+fn platform_args(settings: &Settings) -> Environment {
+    let platform = settings.platform.as_ref().unwrap_or(&settings.host);
+    let stage = settings.target.as_deref().unwrap_or_default();
+    scope::platform_args(platform, &settings.host, stage, &settings.build_args)
 }
 
 /// What of the configuration belongs to the result alone.
@@ -95,37 +151,6 @@ fn target(dockerfile: &Dockerfile, settings: &Settings) -> Result<usize, Error> 
         target: name.clone(),
         stages: stages.iter().filter_map(|stage| stage.name.clone()).collect(),
     })
-}
-
-fn globals(dockerfile: &Dockerfile, settings: &Settings) -> Result<Environment, Error> {
-    let platform = settings.platform.as_ref().unwrap_or(&settings.host);
-    let stage = settings.target.as_deref().unwrap_or_default();
-    let given = &settings.build_args;
-    let mut globals = scope::platform_args(platform, &settings.host, stage, given);
-    for arg in &dockerfile.global_args {
-        let value = match (given.get(&arg.name), &arg.default) {
-            (Some(given), _) => Some(given.clone()),
-            (None, Some(word)) => Some(expand(dockerfile, &globals, word, arg.lines)?),
-            (None, None) => None,
-        };
-        if let Some(value) = value {
-            globals.set(&arg.name, &value);
-        }
-    }
-    Ok(globals)
-}
-
-/// Expands a word where only `scope` counts.
-pub(super) fn expand(
-    dockerfile: &Dockerfile,
-    scope: &Environment,
-    word: &str,
-    lines: Lines,
-) -> Result<String, Error> {
-    let lookup = |name: &str| scope.get(name).map(str::to_owned);
-    Expander::new(dockerfile.escape, &lookup)
-        .text(word)
-        .map_err(|error| dockerfile.source.error(lines, error).into())
 }
 
 /// Build arguments that no `ARG` of any stage declares: mostly a typing mistake.
@@ -151,6 +176,10 @@ pub(super) struct End {
     pub(super) declared: Vec<(String, Option<String>)>,
     pub(super) config: ImageConfig,
     pub(super) platform: Platform,
+    pub(super) lint: StageLint,
+    pub(super) outline: StageOutline,
+    /// Whether all of the environment is known: the base image is at hand.
+    pub(super) known: bool,
 }
 
 pub(super) struct Planner<'a> {
@@ -158,16 +187,30 @@ pub(super) struct Planner<'a> {
     pub(super) settings: &'a Settings,
     pub(super) bases: &'a mut dyn Bases,
     pub(super) globals: Environment,
+    pub(super) outline: Globals,
+    /// For each stage of the Dockerfile.
+    origins: Vec<Origin>,
+    pub(super) findings: &'a mut Vec<Finding>,
     /// Where in the plan a stage of the Dockerfile is.
     planned: Vec<Option<usize>>,
     /// For each stage of the plan.
     ends: Vec<End>,
     /// For each image of the plan.
-    configs: Vec<ImageConfig>,
+    configs: Vec<Option<ImageConfig>>,
     pub(super) plan: Plan,
 }
 
 impl Planner<'_> {
+    fn finish(self, target: usize) -> Plan {
+        let Self { dockerfile, settings, mut plan, ends, planned, .. } = self;
+        let index = planned[target].expect("the target was planned");
+        let needs = plan.stages.iter().map(|stage| stage.needs.as_slice());
+        let outlines = ends.iter().map(|end| &end.outline).zip(needs).collect();
+        plan.outline = self.outline.describe(&dockerfile.stages[target], outlines, index);
+        finish(&mut plan.stages[index].config, settings);
+        plan
+    }
+
     /// Plans a stage of the Dockerfile, and first all that it needs; its index in the plan. A list
     /// rather than recursion: a file may have thousands of stages, each on the one before.
     fn stage(&mut self, index: usize) -> Result<usize, Error> {
@@ -189,8 +232,7 @@ impl Planner<'_> {
     /// The stages that this one names: its base first, then those that it reads from.
     fn needs(&self, index: usize) -> Result<Vec<usize>, Error> {
         let stage = &self.dockerfile.stages[index];
-        let base = self.global(&stage.base, stage.lines)?;
-        let base = self.dockerfile.stage_named(&base, index);
+        let base = self.dockerfile.stage_named(&self.origins[index].base, index);
         let inherited = base.iter().flat_map(|&base| &self.dockerfile.stages[base].instructions);
         let triggers = inherited.filter_map(|instruction| match &instruction.kind {
             Kind::OnBuild(trigger) => Some(&*trigger.instruction),
@@ -249,13 +291,9 @@ impl Planner<'_> {
 
     /// What a stage starts from, and what it inherits.
     fn base(&mut self, index: usize) -> Result<(Base, End), Error> {
-        let stage = &self.dockerfile.stages[index];
-        let name = self.global(&stage.base, stage.lines)?;
-        if name.is_empty() {
-            let message = format!("the base image {} is empty", stage.base);
-            return Err(self.dockerfile.source.error(stage.lines, message).into());
-        }
-        let platform = self.platform(index)?;
+        let Origin { base: name, platform, used } = &self.origins[index];
+        let (name, platform, used) = (name.clone(), platform.clone(), used.clone());
+        let lines = self.dockerfile.stages[index].lines;
         if let Some(earlier) = self.dockerfile.stage_named(&name, index) {
             let base = self.stage(earlier)?;
             let mut start = self.ends[base].clone();
@@ -263,6 +301,8 @@ impl Planner<'_> {
             // history speaks of them.
             start.declared.clear();
             start.environment.set_all(&start.config.config.env);
+            start.outline = StageOutline::using(used);
+            start.lint = start.lint.inherited();
             start.platform = platform.unwrap_or(start.platform);
             return Ok((Base::Stage(base), start));
         }
@@ -270,37 +310,36 @@ impl Planner<'_> {
         if name == "scratch" {
             let mut config = ImageConfig::empty(&wanted);
             config.config.working_dir = "/".to_owned();
-            return Ok((Base::Scratch, self.start(config, wanted)));
+            return Ok((Base::Scratch, self.start(Some(config), wanted, used)));
         }
-        let image = self.image(name, wanted, stage.lines)?;
+        let image = self.image(name, wanted.clone(), lines)?;
+        self.doubt_platform(image, lines);
         let config = self.configs[image].clone();
-        let platform = config.platform();
-        Ok((Base::Image(image), self.start(config, platform)))
+        let platform = config.as_ref().map_or(wanted, ImageConfig::platform);
+        Ok((Base::Image(image), self.start(config, platform, used)))
     }
 
     fn wanted(&self) -> Platform {
         self.settings.platform.as_ref().unwrap_or(&self.settings.host).clone()
     }
 
-    fn platform(&self, index: usize) -> Result<Option<Platform>, Error> {
-        let stage = &self.dockerfile.stages[index];
-        let Some(word) = &stage.platform else { return Ok(None) };
-        let platform = self.global(word, stage.lines)?;
-        let parsed = platform.parse().map_err(|error| {
-            let message = format!("--platform={word}: {error}");
-            self.dockerfile.source.error(stage.lines, message)
-        })?;
-        Ok(Some(parsed))
-    }
-
     /// What a stage on an image, or on nothing, starts with.
-    fn start(&self, mut config: ImageConfig, platform: Platform) -> End {
+    fn start(&self, config: Option<ImageConfig>, platform: Platform, used: Vec<String>) -> End {
+        let known = config.is_some();
+        let mut config = config.unwrap_or_else(|| ImageConfig::empty(&platform));
         let env = &mut config.config.env;
         if !env.iter().any(|entry| entry.starts_with("PATH=")) {
             env.push(format!("PATH={DEFAULT_PATH}"));
         }
-        let environment = Environment::from_list(env);
-        End { environment, declared: Vec::new(), config, platform }
+        End {
+            environment: Environment::from_list(env),
+            declared: Vec::new(),
+            config,
+            platform,
+            lint: StageLint::default(),
+            outline: StageOutline::using(used),
+            known,
+        }
     }
 
     /// The triggers that the base has for those who build on it.
@@ -321,12 +360,29 @@ impl Planner<'_> {
             return Ok(known);
         }
         let request = Request { name, platform };
-        let config = self.bases.config(&request).map_err(|error| {
+        let found = match self.settings.check {
+            true => self.bases.at_hand(&request),
+            false => self.bases.config(&request).map(Some),
+        };
+        let config = found.map_err(|error| {
             Error::at(&self.dockerfile.source, lines, format!("FROM {}", request.name), error)
         })?;
         self.configs.push(config);
         self.plan.images.push(request);
         Ok(self.plan.images.len() - 1)
+    }
+
+    /// Whether an image is for the platform that was asked for.
+    fn doubt_platform(&mut self, image: usize, lines: Lines) {
+        let Some(config) = &self.configs[image] else { return };
+        let (wanted, found) = (&self.plan.images[image].platform, config.platform());
+        let (wanted_text, found_text) = (wanted.to_string(), found.to_string());
+        self.findings.extend(lint::base_platform(
+            &self.plan.images[image].name,
+            origin::parts(wanted, &wanted_text),
+            origin::parts(&found, &found_text),
+            lines,
+        ));
     }
 
     /// What `COPY --from` names: a stage before this one by name or number, else an image.
@@ -344,11 +400,9 @@ impl Planner<'_> {
             return Err(dockerfile.source.error(lines, message).into());
         }
         let platform = self.wanted();
-        Ok(From::Image(self.image(name.to_owned(), platform, lines)?))
-    }
-
-    fn global(&self, word: &str, lines: Lines) -> Result<String, Error> {
-        expand(self.dockerfile, &self.globals, word, lines)
+        let image = self.image(name.to_owned(), platform, lines)?;
+        self.doubt_platform(image, lines);
+        Ok(From::Image(image))
     }
 }
 

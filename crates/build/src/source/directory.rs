@@ -51,6 +51,11 @@ impl Directory {
         let _ = self.hashes.save();
     }
 
+    /// What `.dockerignore` names.
+    pub(crate) fn ignored(&self) -> &IgnorePatterns {
+        &self.ignored
+    }
+
     /// The directory, as the user named it.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -9,6 +9,8 @@ use crate::wildcard::{Class, SLASH, States, Token, Unit, units};
 pub(super) struct Pattern {
     tokens: Vec<Token>,
     shape: Shape,
+    /// The pattern as a clean path.
+    text: String,
     /// `!`: what matches is not ignored.
     pub(super) exception: bool,
 }
@@ -44,7 +46,7 @@ impl Pattern {
         let path = clean(path);
         let path = if path.len() > 1 { path.trim_start_matches('/') } else { &path };
         let tokens = tokens(path).ok_or("malformed pattern")?;
-        Ok(Self { shape: Shape::of(&tokens), tokens, exception })
+        Ok(Self { shape: Shape::of(&tokens), tokens, text: path.to_owned(), exception })
     }
 
     /// Whether the path or a directory above it matches.
@@ -56,6 +58,20 @@ impl Pattern {
             }
             Shape::Wild(start) => path.bytes.starts_with(start) && self.run(path.units()),
         }
+    }
+
+    /// Whether it leaves out all that the context holds.
+    pub(super) fn hides_all(&self) -> bool {
+        !self.exception && matches!(self.text.as_str(), "*" | "**" | "**/*")
+    }
+
+    /// Whether an exception could bring back `path` or something below, as far as the text tells: a
+    /// wildcard could stand for anything. `""` is the context itself.
+    pub(super) fn may_bring_back(&self, path: &str) -> bool {
+        let elements: Vec<&str> = self.text.split('/').collect();
+        let wild = elements.iter().position(|element| element.contains(['*', '?', '[']));
+        let prefix = elements[..wild.unwrap_or(elements.len())].join("/");
+        self.exception && (below(&prefix, path) || wild.is_some() && below(path, &prefix))
     }
 
     fn run(&self, path: &[Unit]) -> bool {
@@ -126,8 +142,13 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// Whether `path` is `base` or below it.
+fn below(path: &str, base: &str) -> bool {
+    base.is_empty() || is_at_or_below(path.as_bytes(), base.as_bytes())
+}
+
 /// The shortest path that means the same, as Go's `filepath.Clean` has it.
-fn clean(path: &str) -> String {
+pub(super) fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {

@@ -17,9 +17,6 @@ const RUN_FLAGS: &[(&str, Takes)] = &[
 
 pub(super) fn run(parts: &Parts<'_>) -> Result<Kind, Problem> {
     let flags = Flags::read("RUN", &parts.flags, RUN_FLAGS)?;
-    if parts.arguments.is_empty() {
-        return Err(Problem::NoArgument { instruction: "RUN".to_owned() });
-    }
     let mounts: Result<_, _> = flags.values("mount").map(MountOptions::read).collect();
     Ok(Kind::Run(Run {
         line: list::command("RUN", parts.arguments)?,

@@ -23,6 +23,7 @@ impl Lowering<'_, '_> {
     ) -> Result<(), Error> {
         for options in options {
             let mount = options.resolve().map_err(|error| self.error(lines, error))?;
+            self.outline.mount(&mount, lines);
             match mount.kind {
                 Kind::Secret => run.secrets.push(self.secret(&mount, lines)?),
                 Kind::Ssh => run.agents.push(self.agent(&mount, run.agents.len())),
