@@ -1,7 +1,7 @@
 //! The command line: docker build's names.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use build::plan::{Entitlements, Network};
 use build::{Host, Volume};
@@ -10,6 +10,7 @@ use cli::ProgressMode;
 use image::{Platform, Reference};
 
 use crate::agents::AgentFlag;
+use crate::call::Call;
 use crate::secrets::SecretFlag;
 
 /// Build an image from a Dockerfile.
@@ -80,6 +81,13 @@ pub(crate) struct Arguments {
     /// Show a file or directory of the host to RUN steps, read-only
     #[arg(short = 'v', long = "volume", value_name = "HOST:CONTAINER[:ro]", value_parser = volume)]
     pub(crate) volumes: Vec<Volume>,
+    /// Check or describe the Dockerfile instead of building it: check, outline, targets, or
+    /// subrequests.describe; with ,format=json as JSON
+    #[arg(long, alias = "print", value_name = "REQUEST", default_value = "build")]
+    call: Call,
+    /// Check the Dockerfile and build nothing: --call=check
+    #[arg(long)]
+    check: bool,
     /// Write the image's digest to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) iidfile: Option<PathBuf>,
@@ -120,6 +128,20 @@ impl From<NetworkName> for Network {
 }
 
 impl Arguments {
+    /// What to do.
+    pub(crate) fn call(&self) -> Call {
+        if self.check { Call::check() } else { self.call.clone() }
+    }
+
+    /// The Dockerfile as a user would name it from where they are; `name` is what the builder calls it.
+    pub(crate) fn dockerfile_shown(&self, name: &str) -> String {
+        let here = self.context.as_os_str() == "-" || self.context == Path::new(".");
+        match self.file.is_some() || here {
+            true => name.to_owned(),
+            false => self.context.join(name).display().to_string(),
+        }
+    }
+
     pub(crate) fn progress_mode(&self) -> ProgressMode {
         if self.quiet { ProgressMode::Quiet } else { self.progress }
     }

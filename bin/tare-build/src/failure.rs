@@ -65,6 +65,9 @@ fn hints(error: &Error) -> Vec<String> {
         Error::NoTarget { stages, .. } if !stages.is_empty() => {
             vec![format!("its stages are: {}", stages.join(", "))]
         }
+        Error::Lint { .. } => {
+            vec!["see each with --check, or take error=true out of the check directive".to_owned()]
+        }
         Error::NoDockerfile { .. } => vec!["name another file with -f".to_owned()],
         Error::ForeignPlatform { .. } => vec![
             "register an emulator with binfmt_misc: on Debian, apt install qemu-user-static \

@@ -3,6 +3,7 @@
 
 mod agents;
 mod arguments;
+mod call;
 mod failure;
 mod progress;
 mod secrets;
@@ -27,13 +28,18 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<ExitCode> {
     let arguments: Arguments = cli::parse()?;
     let interrupt = cli::Interrupt::install().context("cannot handle signals")?;
-    let options = arguments.options()?;
     let inputs = inputs(&arguments)?;
+    let call = arguments.call();
+    if !call.is_build() {
+        return call.run(&arguments, inputs);
+    }
+    let options = arguments.options()?;
     let runner = ProgramRunner::new(runtime(&arguments)?);
     let store = Store::open(&arguments.store.path()?)?;
     let progress = Rendered::new(arguments.progress_mode());
     let stop = build::Interrupt::watching(interrupt.flag());
     let built = build::build(&store, inputs, &options, &runner, &progress, &stop);
+    progress.show_findings();
     let image = built.map_err(failure::explain)?;
     image.warnings.iter().for_each(|warning| progress.warn(warning));
     if let Some(path) = &arguments.iidfile {
@@ -74,7 +80,7 @@ fn inputs(arguments: &Arguments) -> anyhow::Result<Inputs> {
 }
 
 impl Arguments {
-    fn options(&self) -> anyhow::Result<BuildOptions> {
+    pub(crate) fn options(&self) -> anyhow::Result<BuildOptions> {
         let build_args = self.build_args();
         Ok(BuildOptions {
             tags: self.tags.clone(),

@@ -5,11 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use build::{Event, Progress, StepId};
 use cli::ProgressMode;
+use dockerfile::Source;
+use dockerfile::lint::Finding;
 
 /// Shows steps as they come.
 pub(crate) struct Rendered {
     progress: cli::Progress,
     steps: Mutex<HashMap<StepId, Shown>>,
+    findings: Mutex<Vec<String>>,
 }
 
 struct Shown {
@@ -23,11 +26,27 @@ const MAX_LINE: usize = 16 << 10;
 
 impl Rendered {
     pub(crate) fn new(mode: ProgressMode) -> Self {
-        Self { progress: cli::Progress::new(mode), steps: Mutex::default() }
+        Self {
+            progress: cli::Progress::new(mode),
+            steps: Mutex::default(),
+            findings: Mutex::default(),
+        }
     }
 
     pub(crate) fn warn(&self, message: &str) {
         self.progress.warn(message);
+    }
+
+    /// What the Dockerfile's rules said, below the steps, as buildx shows it. Nothing when quiet.
+    pub(crate) fn show_findings(&self) {
+        let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let title = match findings.len() {
+            0 => return,
+            1 => "1 warning found".to_owned(),
+            count => format!("{count} warnings found"),
+        };
+        self.progress.line(format_args!("\n {title} (use --check to expand):"));
+        findings.iter().for_each(|finding| self.progress.line(finding));
     }
 
     fn steps(&self) -> MutexGuard<'_, HashMap<StepId, Shown>> {
@@ -43,6 +62,15 @@ impl Rendered {
 }
 
 impl Progress for Rendered {
+    fn findings(&self, file: &Source, findings: &[Finding]) {
+        let shown = |it: &Finding| {
+            let Finding { rule, lines, detail, .. } = it;
+            format!(" - {}: {detail} ({}:{})", rule.name, file.name(), lines.start)
+        };
+        let shown = findings.iter().map(shown).collect();
+        *self.findings.lock().unwrap_or_else(PoisonError::into_inner) = shown;
+    }
+
     fn event(&self, id: StepId, event: Event<'_>) {
         match event {
             Event::Started { name } => {
