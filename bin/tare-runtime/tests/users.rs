@@ -206,6 +206,11 @@ fn a_mount_namespace_can_be_joined() {
 
 /// Runs the bundle as an ordinary user, who may map the ids from 100000.
 fn run_as_nobody(bundle: &Bundle) -> Output {
+    as_nobody(bundle, "exec $runtime run --bundle \"$0\" rootless")
+}
+
+/// Has an ordinary user go through a session of `$runtime` commands with the bundle in `$0`.
+fn as_nobody(bundle: &Bundle, session: &str) -> Output {
     bundle.write();
     let directory = bundle.directory.path();
     let runtime = directory.join("tare-runtime");
@@ -219,10 +224,13 @@ fn run_as_nobody(bundle: &Bundle) -> Output {
     // The files in /etc are others for this one process tree.
     let script =
         "mount --bind \"$0/subuid\" /etc/subuid && mount --bind \"$0/subgid\" /etc/subgid &&
-        cd \"$0\" && exec setpriv --reuid=65534 --regid=65534 --clear-groups \
-        ./tare-runtime --root \"$0/state\" run --bundle \"$0\" rootless";
+        cd \"$0\" && runtime='./tare-runtime --root state' && export runtime &&
+        exec setpriv --reuid=65534 --regid=65534 --clear-groups sh -c \"$1\" \"$0\"";
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation=slave", "sh", "-c", script]).arg(directory);
+    command
+        .args(["--mount", "--propagation=slave", "sh", "-c", script])
+        .arg(directory)
+        .arg(session);
     command.stdin(Stdio::null()).env_remove("XDG_RUNTIME_DIR").output().expect("start it")
 }
 
@@ -267,6 +275,19 @@ fn an_ordinary_user_has_containers() {
     assert_eq!(words, [&map[..], &map[..], &["0:5"]].concat());
     assert_eq!(owner(&several.rootfs().join("x")), (NOBODY, 100_004));
     assert_eq!(several.leftovers(), NOTHING);
+}
+
+/// A process that waits for its start may be looked at by who made it, as long as nothing but its own
+/// namespaces is around it.
+#[test]
+fn an_ordinary_user_executes_in_a_created_container() {
+    let own = json!([{"containerID": 0, "hostID": NOBODY, "size": 1}]);
+    let bundle = rootless(Bundle::new(&["true"]), &own);
+    let session = "$runtime create --bundle \"$0\" made </dev/null >log 2>&1 &&
+        $runtime exec made cat /proc/self/uid_map; code=$?
+        $runtime delete --force made; cat log; exit $code";
+    let output = text(&as_nobody(&bundle, session), 0);
+    assert_eq!(output.split_whitespace().collect::<Vec<_>>(), ["0", "65534", "1"]);
 }
 
 /// What `/etc/subuid` does not give is refused by newuidmap(1), whose words are told.

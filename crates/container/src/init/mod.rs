@@ -105,9 +105,12 @@ fn isolate(plan: &Plan<'_>, spec: &Spec, process: &Process) -> Result<()> {
     let linux = spec::linux(spec)?;
     set_oom_score(process)?;
     let offsets = if plan.namespaces.time { Some(settings::open_time_offsets()?) } else { None };
-    // From here on nobody in the container may look into this process through /proc.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .doing(|| "become unreadable for others".into())?;
+    // Who is in a namespace that this process joins may not look into it through /proc. In new ones
+    // there is nobody, and the ordinary user who makes them needs the look to execute there.
+    if !plan.namespaces.joined.is_empty() {
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .doing(|| "become unreadable for others".into())?;
+    }
     rustix::process::umask(rustix::fs::Mode::empty());
     enter_cgroups(&plan.doors)?;
     settings::reset_affinity();
