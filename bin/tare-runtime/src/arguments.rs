@@ -1,6 +1,8 @@
 //! The command line, with runc's names. Parsing has no side effects.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,9 +14,13 @@ use crate::commands::{
     checkpoint, create, delete, events, exec, features, kill, list, pause, ps, restore, resume,
     run, spec, start, state, update,
 };
+use crate::words;
 
 /// As runc prints it: this program's version, and that of the runtime-spec it follows.
 const VERSION: &str = concat!("version ", env!("CARGO_PKG_VERSION"), "\nspec: 1.3.0");
+
+/// What `exec` ends with when it failed itself: most programs' own code for a failure is 1.
+const EXEC_FAILED: u8 = 255;
 
 /// Open Container Initiative runtime: run containers from bundles
 #[derive(Debug, Parser)]
@@ -47,34 +53,58 @@ pub(crate) fn parse() -> Result<Arguments, ExitCode> {
         return Err(ExitCode::FAILURE);
     }
     let words: Vec<OsString> = std::env::args_os().collect();
-    read(&words).map_err(|mistake| {
+    let command = command(&words);
+    let words = words::plain(&words, &command).map_err(|mistake| {
+        eprintln!("tare-runtime: error: {mistake}");
+        ExitCode::FAILURE
+    })?;
+    understand(command, &words).map_err(|mistake| {
         if mistake.kind() == ErrorKind::InvalidSubcommand {
             let name = mistake.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
             eprintln!("No help topic for '{}'", name.unwrap_or_default());
             return ExitCode::from(3);
         }
         let _ = mistake.print();
-        let asked = !mistake.use_stderr();
-        if asked { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        match mistake.kind() {
+            _ if !mistake.use_stderr() => ExitCode::SUCCESS,
+            // To runc a flag that it does not know is a mistake before the command begins.
+            ErrorKind::UnknownArgument | ErrorKind::InvalidValue => ExitCode::FAILURE,
+            _ if is_exec(&words) => EXEC_FAILED.into(),
+            _ => ExitCode::FAILURE,
+        }
     })
 }
 
+fn is_exec(words: &[OsString]) -> bool {
+    let mut names = words.iter().skip(1).filter(|word| !word.as_bytes().starts_with(b"-"));
+    names.next().is_some_and(|name| name == "exec")
+}
+
 /// Help has the form of runc's: name, as it was called, and purpose before all else.
-fn read(words: &[OsString]) -> Result<Arguments, clap::Error> {
-    let called = words.first().and_then(|word| Path::new(word).file_name());
-    let called = called.map_or(NAME.into(), OsStr::to_string_lossy);
+fn command(words: &[OsString]) -> clap::Command {
+    let called = called(words);
     let form = |name: &str| {
         format!("NAME:\n   {name} - {{about}}\n\n{{usage-heading}} {{usage}}\n\n{{all-args}}\n")
     };
     // clap keeps names for as long as the process lives.
     let shown: &'static str = called.clone().into_owned().leak();
     let command = Arguments::command().display_name(shown).help_template(form(&called));
-    let command = command.mut_subcommands(|command| {
+    command.args_override_self(true).mut_subcommands(|command| {
         let name = format!("{called} {}", command.get_name());
-        command.help_template(form(&name))
-    });
+        command.help_template(form(&name)).args_override_self(true)
+    })
+}
+
+/// The name by which this program was called.
+fn called(words: &[OsString]) -> Cow<'_, str> {
+    let called = words.first().and_then(|word| Path::new(word).file_name());
+    called.map_or(NAME.into(), OsStr::to_string_lossy)
+}
+
+fn understand(command: clap::Command, words: &[OsString]) -> Result<Arguments, clap::Error> {
     let matches = command.try_get_matches_from(words)?;
     let mut arguments = Arguments::from_arg_matches(&matches)?;
+    let called = called(words);
     let name = matches.subcommand_name().filter(|_| called != NAME);
     arguments.stands_for = name.map(|name| format!("{called} {name}"));
     Ok(arguments)
@@ -202,9 +232,17 @@ impl Command {
         }
     }
 
+    /// Whether it prints what is known and does no more.
+    pub(crate) fn only_prints(&self) -> bool {
+        matches!(
+            self,
+            Self::Events(_) | Self::Features(_) | Self::List(_) | Self::Ps(_) | Self::State(_)
+        )
+    }
+
     /// The exit code when it failed: that of `exec` is told from most programs' own 1.
     pub(crate) fn failure(&self) -> ExitCode {
-        if matches!(self, Self::Exec(_)) { ExitCode::from(255) } else { ExitCode::FAILURE }
+        if matches!(self, Self::Exec(_)) { EXEC_FAILED.into() } else { ExitCode::FAILURE }
     }
 }
 

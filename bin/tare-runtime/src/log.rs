@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use anyhow::Context;
 use container::Level;
 
 use crate::arguments::{Arguments, LogFormat};
@@ -20,10 +21,15 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    pub(crate) fn new(arguments: &Arguments) -> Self {
+    /// The file is there from the beginning, as runc's is.
+    pub(crate) fn open(arguments: &Arguments) -> anyhow::Result<Self> {
         let globals = &arguments.globals;
         let (file, stands_for) = (globals.log.clone(), arguments.stands_for.clone());
-        Self { file, format: globals.log_format, debug: globals.debug, stands_for }
+        if let Some(file) = &file {
+            let made = OpenOptions::new().create(true).append(true).open(file);
+            made.with_context(|| format!("open the log {}", file.display()))?;
+        }
+        Ok(Self { file, format: globals.log_format, debug: globals.debug, stands_for })
     }
 
     /// What matters enough to be written.

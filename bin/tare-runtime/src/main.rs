@@ -15,6 +15,7 @@
 mod arguments;
 mod commands;
 mod log;
+mod words;
 
 use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
@@ -33,7 +34,16 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    let log = LOG.get_or_init(|| Log::new(&arguments));
+    let log = match Log::open(&arguments) {
+        Ok(log) => LOG.get_or_init(|| log),
+        Err(error) => {
+            eprintln!("tare-runtime: error: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if arguments.command.only_prints() {
+        container::end_by_broken_pipes();
+    }
     let least = log.least();
     container::on_notice(least, |level, text| {
         if let Some(log) = LOG.get() {

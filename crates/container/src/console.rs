@@ -3,7 +3,7 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
@@ -50,10 +50,19 @@ pub(crate) fn send_descriptor(
         [b'@', name @ ..] => UnixStream::connect_addr(&SocketAddr::from_abstract_name(name)?)?,
         _ => UnixStream::connect(socket)?,
     };
+    let sent = send_beside(&stream, descriptor.as_fd(), message)?;
+    io::Write::write_all(&mut &stream, &message[sent..])
+}
+
+/// Sends one descriptor beside a message over a connected socket; how much of the message went.
+pub(crate) fn send_beside(
+    socket: impl AsFd,
+    descriptor: BorrowedFd<'_>,
+    message: &[u8],
+) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = [descriptor.as_fd()];
+    let descriptors = [descriptor];
     ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-    let sent = sendmsg(&stream, &[IoSlice::new(message)], &mut ancillary, SendFlags::NOSIGNAL)?;
-    io::Write::write_all(&mut &stream, &message[sent..])
+    Ok(sendmsg(socket, &[IoSlice::new(message)], &mut ancillary, SendFlags::NOSIGNAL)?)
 }

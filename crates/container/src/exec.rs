@@ -24,7 +24,7 @@ use crate::memory_policy::MemoryPolicy;
 use crate::process_stat::ProcessStat;
 use crate::rootfs::{self, Root};
 use crate::seccomp::Filter;
-use crate::signals::SignalQueue;
+use crate::signals::{self, SignalQueue};
 use crate::spec::{check_process, read_json};
 use crate::state::{Record, StateDir, Status};
 use crate::sync::{self, Channel, Message};
@@ -85,6 +85,7 @@ pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32>
             return Err(Error::spec("--preserve-fds", format!("descriptor {fd} is not open")));
         }
     }
+    signals::heed_what_the_caller_ignores();
     let dir = StateDir::new(root, id);
     let record = dir.load()?;
     match dir.status(&record) {
@@ -119,7 +120,7 @@ pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32>
     if options.detach {
         return Ok(0);
     }
-    stay(&running.child, running.master.take(), &signals)
+    stay(&running.child, running.master.take(), None, &signals)
 }
 
 /// All that the process needs, made ready by the runtime.
@@ -146,6 +147,7 @@ fn check_terminal(process: &Process, options: &ExecOptions) -> Result<()> {
             "a terminal of a detached process needs --console-socket",
         )),
         Some(_) if !terminal => Err(Error::spec("--console-socket", "the process has no terminal")),
+        Some(_) if !options.detach => Err(Error::spec("--console-socket", "needs --detach")),
         _ => Ok(()),
     }
 }

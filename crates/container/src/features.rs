@@ -26,8 +26,19 @@ const MOUNT_FLAGS: [&str; 16] = [
 ];
 const PROPAGATION: [&str; 4] = ["private", "shared", "slave", "unbindable"];
 /// Options that the kernel takes for every file system.
-const FILE_SYSTEM_OPTIONS: [&str; 7] =
-    ["async", "dirsync", "lazytime", "mand", "nolazytime", "nomand", "sync"];
+const FILE_SYSTEM_OPTIONS: [&str; 11] = [
+    "async",
+    "dirsync",
+    "iversion",
+    "lazytime",
+    "loud",
+    "mand",
+    "noiversion",
+    "nolazytime",
+    "nomand",
+    "silent",
+    "sync",
+];
 
 /// In the order of the kernel's numbers (linux/capability.h).
 const CAPABILITIES: [&str; 41] = [
@@ -78,7 +89,7 @@ const CAPABILITIES: [&str; 41] = [
 pub fn features() -> Value {
     json!({
         "ociVersionMin": "1.0.0",
-        "ociVersionMax": "1.3.0",
+        "ociVersionMax": crate::spec::VERSION,
         "hooks": [
             "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
         ],
@@ -92,7 +103,7 @@ pub fn features() -> Value {
             "seccomp": seccomp(),
             "apparmor": { "enabled": true },
             "selinux": { "enabled": true },
-            "intelRdt": { "enabled": true },
+            "intelRdt": { "enabled": true, "schemata": true, "monitoring": true },
             "mountExtensions": { "idmap": { "enabled": true } },
             "netDevices": { "enabled": true },
             "memoryPolicy": memory_policy(),
@@ -154,7 +165,11 @@ fn memory_policy() -> Value {
 fn annotations() -> Value {
     let library = libseccomp::ScmpVersion::current()
         .map(|version| format!("{}.{}.{}", version.major, version.minor, version.micro));
-    json!({ "io.github.seccomp.libseccomp.version": library.unwrap_or_default() })
+    json!({
+        "io.github.seccomp.libseccomp.version": library.unwrap_or_default(),
+        // Docker and podman ask for this name.
+        "org.opencontainers.runc.checkpoint.enabled": "true",
+    })
 }
 
 #[cfg(test)]

@@ -13,16 +13,26 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 
 use crate::birth::Child;
 use crate::error::{Doing, Result};
+use crate::notify::Ear;
 use crate::relay::Relay;
 use crate::signals::SignalQueue;
 use crate::syscalls;
 
-/// Waits for the end of `child`. Returns its exit code, or 128 and the signal that killed it.
-pub(crate) fn stay(child: &Child, master: Option<OwnedFd>, signals: &SignalQueue) -> Result<i32> {
+/// Waits for the end of `child`, and passes on meanwhile that it is ready, where there is an `ear` for
+/// that. Returns its exit code, or 128 and the signal that killed it.
+pub(crate) fn stay(
+    child: &Child,
+    master: Option<OwnedFd>,
+    ear: Option<&Ear>,
+    signals: &SignalQueue,
+) -> Result<i32> {
     let mut relay = master.map(Relay::new).transpose()?;
     forward(child, relay.as_ref(), signals);
     loop {
-        let ended = wait(child, relay.as_mut(), signals)?;
+        let ended = wait(child, relay.as_mut(), ear, signals)?;
+        if let Some(ear) = ear {
+            ear.pass_on(None);
+        }
         forward(child, relay.as_ref(), signals);
         if let Some(status) = bury(child.pid)? {
             if let Some(relay) = relay {
@@ -50,27 +60,27 @@ fn forward(child: &Child, relay: Option<&Relay>, signals: &SignalQueue) {
 }
 
 /// Sleeps until something happens; true when the process has ended.
-fn wait(child: &Child, relay: Option<&mut Relay>, signals: &SignalQueue) -> Result<bool> {
-    let mut watched = vec![
-        PollFd::from_borrowed_fd(child.pidfd.as_fd(), PollFlags::IN),
-        PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
-    ];
-    let Some(relay) = relay else {
-        return match poll(&mut watched, None) {
-            Ok(_) | Err(Errno::INTR) => Ok(!watched[0].revents().is_empty()),
-            Err(error) => Err(error).doing(|| "wait for the container".into()),
-        };
-    };
-    let interest = relay.interest();
-    let streams = interest.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags));
-    watched.extend(streams);
+fn wait(
+    child: &Child,
+    relay: Option<&mut Relay>,
+    ear: Option<&Ear>,
+    signals: &SignalQueue,
+) -> Result<bool> {
+    let watch = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+    let mut watched = vec![watch(child.pidfd.as_fd()), watch(signals.as_fd())];
+    let interest = relay.as_ref().map(|relay| relay.interest());
+    let streams = interest.into_iter().flatten();
+    watched.extend(streams.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
+    watched.extend(ear.map(|ear| watch(ear.as_fd())));
     match poll(&mut watched, None) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(error) => return Err(error).doing(|| "wait for the container".into()),
     }
     let happened: Vec<_> = watched.iter().map(PollFd::revents).collect();
     drop(watched);
-    relay.work(happened[2], happened[3]);
+    if let Some(relay) = relay {
+        relay.work(happened[2], happened[3]);
+    }
     Ok(!happened[0].is_empty())
 }
 

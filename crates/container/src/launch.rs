@@ -27,8 +27,8 @@ use crate::starting::Waiting;
 use crate::state::{Kept, Record, StateDir, Status};
 use crate::sync::{self, Channel, Message};
 use crate::{
-    console, footprint, id_map, intel_rdt, mount_source, net_devices, notice, rootfs, spec,
-    syscalls,
+    console, footprint, id_map, intel_rdt, mount_source, net_devices, notice, notify, rootfs,
+    signals, spec, syscalls,
 };
 
 /// How `create` and `run` make a container; runc's flags of the same names.
@@ -50,6 +50,9 @@ pub struct CreateOptions {
     pub preserve_fds: u32,
     /// How many sockets the caller passes (`LISTEN_FDS`, sd_listen_fds(3)).
     pub listen_fds: u32,
+    /// The service manager's socket (`NOTIFY_SOCKET`, sd_notify(3)): the container gets one whose word of
+    /// readiness `run` or `start` passes on.
+    pub notify_socket: Option<PathBuf>,
     /// Tolerate that cgroups cannot be made, where the configuration asks for no limits.
     pub rootless: bool,
     /// Have systemd manage the cgroups.
@@ -81,7 +84,8 @@ pub(crate) fn launch(
 ) -> Result<Launched> {
     check_descriptors(options)?;
     footprint::end_part();
-    let bundle = Bundle::load(&options.bundle)?;
+    signals::heed_what_the_caller_ignores();
+    let mut bundle = Bundle::load(&options.bundle)?;
     check_terminal(&bundle.spec, options, starts_at_once)?;
     rootfs::check(&bundle.spec, options.no_pivot)?;
     let namespaces = Namespaces::plan(&bundle.spec)?;
@@ -91,6 +95,9 @@ pub(crate) fn launch(
     let signals = SignalQueue::open()?;
     dir.reserve()?;
     let mut undo = Undo { dir: Some(dir.clone()), cgroup: None, child: None, record: None };
+    if options.notify_socket.is_some() {
+        notify::offer(&dir, &mut bundle.spec)?;
+    }
     let mut record = blank_record(id, &bundle, options)?;
     let _holder = make_cgroup(&mut undo, &dir, &mut record, &bundle, options)?;
     let making = Making { bundle: &bundle, namespaces: &namespaces, options, starts_at_once };
@@ -138,7 +145,6 @@ pub(crate) fn blank_record(
     let driver = Driver { systemd: options.systemd_cgroup, user_bus: options.user_bus.clone() };
     let cgroup = Cgroup::locate(path, id, &driver)?;
     Ok(Record {
-        oci_version: spec.version().clone(),
         id: id.to_string(),
         pid: 0,
         start_time: 0,

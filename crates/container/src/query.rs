@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cgroup::Cgroup;
 use crate::error::{Doing, Error, Result};
 use crate::id::ContainerId;
+use crate::notice;
 use crate::state::{Record, State, StateDir, Status};
 
 /// The state of one container.
@@ -21,8 +22,8 @@ pub fn state(root: &Path, id: &ContainerId) -> Result<State> {
 /// All containers below a state root, by id; none when the root does not exist.
 ///
 /// # Errors
-/// When the root or a container's state cannot be read. A container that goes away meanwhile is left
-/// out.
+/// When the root cannot be read. A container that goes away meanwhile is left out, and what is no
+/// container's state is warned of.
 pub fn list(root: &Path) -> Result<Vec<State>> {
     let entries = match std::fs::read_dir(root) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -33,8 +34,9 @@ pub fn list(root: &Path) -> Result<Vec<State>> {
         let name = entry.doing(|| format!("list {}", root.display()))?.file_name();
         let Ok(id) = name.to_string_lossy().parse::<ContainerId>() else { continue };
         match state(root, &id) {
+            Ok(state) => states.push(with_owner(root, state)),
             Err(Error::NotFound(_)) => {}
-            state => states.push(with_owner(root, state?)),
+            Err(error) => notice::warn(&format!("leaving {id} out: {error}")),
         }
     }
     states.sort_by(|one, other| one.id.cmp(&other.id));

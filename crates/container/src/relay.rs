@@ -8,7 +8,7 @@ use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::stdio::{stdin, stdout};
-use rustix::termios::{OptionalActions, Termios};
+use rustix::termios::{OptionalActions, OutputModes, Termios};
 
 use crate::error::{Doing, Result};
 
@@ -30,6 +30,8 @@ impl Relay {
         if let Ok(termios) = rustix::termios::tcgetattr(stdin()) {
             let mut raw = termios.clone();
             raw.make_raw();
+            // The container's terminal leaves line ends as they are, so ours must still complete them.
+            raw.output_modes |= termios.output_modes & OutputModes::OPOST;
             rustix::termios::tcsetattr(stdin(), OptionalActions::Now, &raw)
                 .doing(|| "make our terminal raw".into())?;
             saved = Some(termios);

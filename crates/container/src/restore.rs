@@ -86,7 +86,7 @@ pub fn restore(
     if run.detach {
         return Ok(0);
     }
-    let code = stay(&child, master, &SignalQueue::open()?)?;
+    let code = stay(&child, master, None, &SignalQueue::open()?)?;
     if !run.keep {
         destroy(&dir, &record)?;
     }

@@ -1,6 +1,9 @@
 //! `create`, `start` and `run`.
 
+use std::os::fd::AsFd;
 use std::path::Path;
+
+use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open};
 
 use crate::delete::destroy;
 use crate::error::{Doing, Error, Result};
@@ -8,6 +11,7 @@ use crate::foreground::stay;
 use crate::hooks::{self, Point};
 use crate::id::ContainerId;
 use crate::launch::{CreateOptions, Launched, launch};
+use crate::notify::Ear;
 use crate::state::{Record, StateDir, Status};
 use crate::sync::Message;
 use crate::{notice, starting, syscalls};
@@ -32,22 +36,37 @@ pub fn create(root: &Path, id: &ContainerId, options: &CreateOptions) -> Result<
     launched.channel.send(&Message::Proceed)
 }
 
-/// Starts the program of a created container.
+/// Starts the program of a created container; where a service manager listens at `notify_socket`, waits
+/// until it is ready.
 ///
 /// # Errors
 /// When the container is in another state, or when its program cannot be executed.
-pub fn start(root: &Path, id: &ContainerId) -> Result<()> {
+pub fn start(root: &Path, id: &ContainerId, notify_socket: Option<&Path>) -> Result<()> {
     let dir = StateDir::new(root, id);
     let record = dir.load()?;
     let status = dir.status(&record);
     if status != Status::Created {
         return Err(Error::WrongState { verb: "start", status: status.as_str() });
     }
+    let pid = Pid::from_raw(record.pid).ok_or(Error::NotRunning)?;
+    let ear = listen(&dir, notify_socket)?;
+    let process = match &ear {
+        None => None,
+        Some(_) => Some(pidfd_open(pid, PidfdFlags::empty()).doing(|| "open the process".into())?),
+    };
     let report = starting::tell(&dir)?;
     if !report.is_empty() {
         return Err(Error::Init(report));
     }
-    after_start(&record)
+    after_start(&record)?;
+    match (ear, process) {
+        (Some(ear), Some(process)) => ear.wait(process.as_fd(), record.pid, None),
+        _ => Ok(()),
+    }
+}
+
+fn listen(dir: &StateDir, manager: Option<&Path>) -> Result<Option<Ear>> {
+    manager.map_or(Ok(None), |manager| Ear::open(dir, manager))
 }
 
 /// A failing poststart hook stops the container (runtime-spec, config.md "Poststart").
@@ -71,24 +90,25 @@ pub fn run(
     options: &CreateOptions,
     run: &RunOptions,
 ) -> Result<i32> {
+    if !run.detach && options.console_socket.is_some() {
+        return Err(Error::spec("--console-socket", "needs --detach"));
+    }
     if !run.detach && !run.no_subreaper {
-        rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))
+        rustix::process::set_child_subreaper(Pid::from_raw(1))
             .doing(|| "become a subreaper".into())?;
     }
     let mut launched = launch(root, id, options, true)?;
-    if let Err(error) = begin(&launched) {
-        let _ = syscalls::kill(launched.record.pid, libc::SIGKILL);
-        let _ = rustix::process::waitpid(
-            Some(launched.child.pid),
-            rustix::process::WaitOptions::empty(),
-        );
-        let _ = destroy(&launched.dir, &launched.record);
-        return Err(error);
-    }
+    let ear = listen(&launched.dir, options.notify_socket.as_deref());
+    let begun = ear.and_then(|ear| begin(&launched).map(|()| ear));
+    let ear = begun.inspect_err(|_| take_back(&launched))?;
     if run.detach {
-        return Ok(0);
+        let Some(ear) = ear else { return Ok(0) };
+        return ear
+            .wait(launched.child.pidfd.as_fd(), launched.record.pid, Some(&launched.signals))
+            .map(|()| 0);
     }
-    let code = stay(&launched.child, launched.master.take(), &launched.signals)?;
+    let signals = &launched.signals;
+    let code = stay(&launched.child, launched.master.take(), ear.as_ref(), signals)?;
     if !run.keep {
         match destroy(&launched.dir, &launched.record) {
             // The program's end is what the caller asked for (runtime-spec, runtime.md "Lifecycle").
@@ -97,6 +117,12 @@ pub fn run(
         }
     }
     Ok(code)
+}
+
+fn take_back(launched: &Launched) {
+    let _ = syscalls::kill(launched.record.pid, libc::SIGKILL);
+    let _ = rustix::process::waitpid(Some(launched.child.pid), WaitOptions::empty());
+    let _ = destroy(&launched.dir, &launched.record);
 }
 
 /// Lets the program start, and hears whether it did.

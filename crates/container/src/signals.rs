@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::str::FromStr;
 
 use crate::error::{Doing, Error, Result};
+use crate::kernel_file;
 
 /// A signal of signal(7), `TERM`, `SIGTERM` or `15`, and `RTMIN+n`; 0 only asks whether there is a
 /// process (kill(2)).
@@ -66,6 +67,10 @@ impl FromStr for Signal {
 
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || Error::UnknownSignal(text.to_owned());
+        if text.is_empty() {
+            // As runc has it: a word left empty is one left out.
+            return Ok(Self::TERM);
+        }
         if let Ok(number) = text.parse() {
             return if (0..=64).contains(&number) { Ok(Self(number)) } else { Err(unknown()) };
         }
@@ -185,15 +190,48 @@ pub(crate) fn end_when_asked() {
     }
 }
 
-/// Gives SIGPIPE its default action back, which Rust's start-up code took and execve would keep.
-pub(crate) fn restore_pipe_signal() {
+/// Gives SIGPIPE its default action back, which Rust's start-up code took: who only prints ends quietly
+/// when nobody reads any more.
+pub fn end_by_broken_pipes() {
     // SAFETY: sets a default action.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
+
+/// Gives the signals that our caller ignores their default action back: execve(2) would have the
+/// container's program ignore them too, and without SIGCHLD no child's end would ever be told.
+pub(crate) fn heed_what_the_caller_ignores() {
+    let stat = kernel_file::read("/proc/self/stat").unwrap_or_default();
+    let ignored = ignored(&stat);
+    for signal in (1..32).filter(|signal| ignored & (1 << (signal - 1)) != 0) {
+        // Rust's start-up code ignores it, for us.
+        if signal != libc::SIGPIPE {
+            // SAFETY: sets a default action.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+    }
+}
+
+/// The set of signals below 32 that are ignored, a bit each from the first (proc_pid_stat(5), field 33).
+fn ignored(stat: &str) -> u64 {
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
+    fields.split_whitespace().nth(30).and_then(|field| field.parse().ok()).unwrap_or(0)
+}
+
+/// Gives SIGPIPE its default action back, which execve would not.
+pub(crate) fn restore_pipe_signal() {
+    end_by_broken_pipes();
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_what_is_ignored() {
+        let stat = "7 (a) b) S 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 9 10 11 12 13 14 15 16 17 0 0 16384 65538 0 0 0";
+        assert_eq!(ignored(stat), 16384);
+        assert_eq!(ignored(""), 0);
+    }
 
     #[test]
     fn reads_names_and_numbers() {
@@ -206,10 +244,11 @@ mod tests {
             ("RTMAX-2", 62),
             ("64", 64),
             ("0", 0),
+            ("", 15),
         ] {
             assert_eq!(text.parse::<Signal>().unwrap().number(), number, "{text}");
         }
-        for text in ["", "65", "-1", "NOPE", "SIGRTMIN+99", "SIG"] {
+        for text in ["65", "-1", "NOPE", "SIGRTMIN+99", "SIG"] {
             assert!(text.parse::<Signal>().is_err(), "{text:?}");
         }
     }

@@ -1,8 +1,8 @@
 //! What is known of a container between two commands.
 //!
 //! ```text
-//! <root>/                  0711; a tmpfs, so that nothing survives a boot
-//!   <id>/                  0700; its making reserves the id, its removal ends the container
+//! <root>/                  0700; a tmpfs, so that nothing survives a boot
+//!   <id>/                  0711; its making reserves the id, its removal ends the container
 //!     state.json           written once and renamed into place, when the container is created
 //!     cgroup               a link whose text tells the cgroups, for when the creation is killed
 //!     start.sock           there from create until start: a word to it starts the program
@@ -26,6 +26,7 @@ use crate::error::{Doing, Error, Result};
 use crate::id::ContainerId;
 use crate::intel_rdt::RdtGroups;
 use crate::process_stat::ProcessStat;
+use crate::spec;
 
 /// A container's status (runtime-spec, runtime.md "State"), and runc's `paused`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +85,6 @@ pub struct State {
 /// `state.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {
-    pub(crate) oci_version: String,
     pub(crate) id: String,
     pub(crate) pid: i32,
     pub(crate) start_time: u64,
@@ -160,12 +160,12 @@ impl StateDir {
     /// Makes the directory: of several creations of one id exactly one succeeds.
     pub(crate) fn reserve(&self) -> Result<()> {
         let root = self.root();
-        let make = || fs::DirBuilder::new().mode(0o700).create(&self.path);
+        let make = || fs::DirBuilder::new().mode(0o711).create(&self.path);
         let made = match make() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 fs::DirBuilder::new()
                     .recursive(true)
-                    .mode(0o711)
+                    .mode(0o700)
                     .create(root)
                     .doing(|| format!("make the state root {}", root.display()))?;
                 make()
@@ -271,10 +271,10 @@ impl StateDir {
     pub(crate) fn status(&self, record: &Record) -> Status {
         match ProcessStat::of(record.pid) {
             Some(stat) if stat.start_time == record.start_time && !stat.is_dead() => {
-                if self.start_socket().exists() {
-                    Status::Created
-                } else if record.cgroup.is_frozen() {
+                if record.cgroup.is_frozen() {
                     Status::Paused
+                } else if self.start_socket().exists() {
+                    Status::Created
                 } else {
                     Status::Running
                 }
@@ -288,7 +288,7 @@ impl Record {
     /// What is told of the container.
     pub(crate) fn state(&self, status: Status) -> State {
         State {
-            oci_version: self.oci_version.clone(),
+            oci_version: spec::VERSION.into(),
             id: self.id.clone(),
             pid: if status == Status::Stopped { 0 } else { self.pid },
             status,

@@ -44,7 +44,6 @@ pub(crate) struct BundleOptions {
 
 impl BundleOptions {
     pub(crate) fn resolve(&self, globals: &Globals) -> CreateOptions {
-        let listen_fds = std::env::var("LISTEN_FDS").ok().and_then(|count| count.parse().ok());
         CreateOptions {
             bundle: self.bundle.clone(),
             pid_file: self.pid_file.clone(),
@@ -53,12 +52,25 @@ impl BundleOptions {
             no_pivot: self.no_pivot,
             no_new_keyring: self.no_new_keyring,
             preserve_fds: self.preserve_fds,
-            listen_fds: listen_fds.filter(|&count: &u32| count <= 1024).unwrap_or(0),
+            listen_fds: listen_fds(),
+            notify_socket: notify_socket(),
             rootless: globals.rootless(),
             systemd_cgroup: globals.systemd_cgroup,
             user_bus: globals.user_bus(),
         }
     }
+}
+
+/// How many sockets were passed to this very process (sd_listen_fds(3)).
+fn listen_fds() -> u32 {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    let count = number("LISTEN_FDS").filter(|&count| count <= 1024);
+    count.filter(|_| number("LISTEN_PID") == Some(std::process::id())).unwrap_or(0)
+}
+
+/// Where a service manager wants to hear that the container is ready.
+pub(crate) fn notify_socket() -> Option<PathBuf> {
+    std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 pub(crate) fn run(globals: &Globals, options: &Options) -> anyhow::Result<u8> {

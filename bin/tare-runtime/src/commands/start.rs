@@ -3,6 +3,7 @@
 use clap::Args;
 use container::ContainerId;
 
+use super::create::notify_socket;
 use crate::arguments::Globals;
 
 /// Run the program of a created container
@@ -13,6 +14,6 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(globals: &Globals, options: &Options) -> anyhow::Result<u8> {
-    container::start(&globals.root()?, &options.container_id)?;
+    container::start(&globals.root()?, &options.container_id, notify_socket().as_deref())?;
     Ok(0)
 }

@@ -20,6 +20,22 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
+    /// Whether there is an access to a device that both are about.
+    fn shares(&self, other: &Self) -> bool {
+        let meet =
+            |one: Option<u32>, two: Option<u32>| one.is_none() || two.is_none() || one == two;
+        self.kind == other.kind
+            && meet(self.major, other.major)
+            && meet(self.minor, other.minor)
+            && (self.read && other.read || self.write && other.write || self.mknod && other.mknod)
+    }
+
+    /// Whether it is about all devices that the other is about.
+    fn covers(&self, other: &Self) -> bool {
+        let within = |one: Option<u32>, two: Option<u32>| one.is_none() || one == two;
+        within(self.major, other.major) && within(self.minor, other.minor)
+    }
+
     /// The rule in cgroup v1's notation.
     pub(crate) fn v1(&self) -> String {
         if self.kind == b'a' {
@@ -40,6 +56,41 @@ impl Rule {
 pub(crate) fn rules(resources: &LinuxResources) -> Result<Vec<Rule>> {
     let given = resources.devices().iter().flatten().map(parse);
     given.chain(default_rules().into_iter().map(Ok)).collect()
+}
+
+/// Rules that cgroup v1 can keep, to the same effect: it has a list of what is allowed, from which only
+/// whole entries are taken. After a rule for all devices it is left to keep the exceptions itself.
+///
+/// # Errors
+/// When a part of what a rule allows is denied by a later one.
+pub(crate) fn for_v1(rules: &[Rule]) -> Result<Vec<Rule>> {
+    let begin = rules.iter().rposition(|rule| rule.kind == b'a');
+    if begin.is_some_and(|place| rules[place].allow) {
+        return Ok(rules.to_vec());
+    }
+    let mut allowed: Vec<Rule> = Vec::new();
+    for rule in &rules[begin.map_or(0, |place| place + 1)..] {
+        if rule.allow {
+            allowed.push(*rule);
+        } else {
+            take_out(&mut allowed, rule)?;
+        }
+    }
+    Ok(allowed)
+}
+
+fn take_out(allowed: &mut Vec<Rule>, denied: &Rule) -> Result<()> {
+    for rule in allowed.iter_mut().filter(|rule| rule.shares(denied)) {
+        if !denied.covers(rule) {
+            let (part, whole) = (denied.v1(), rule.v1());
+            return Err(refused(&format!("cgroup v1 cannot deny {part:?} alone of {whole:?}")));
+        }
+        rule.read &= !denied.read;
+        rule.write &= !denied.write;
+        rule.mknod &= !denied.mknod;
+    }
+    allowed.retain(|rule| rule.read || rule.write || rule.mknod);
+    Ok(())
 }
 
 /// What every container may do: make any node, and use the harmless devices and terminals.
@@ -109,6 +160,34 @@ fn refused(reason: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_denied_is_not_in_the_list() {
+        let rule = |allow, major, minor, access: &str| Rule {
+            allow,
+            kind: b'b',
+            major,
+            minor,
+            read: access.contains('r'),
+            write: access.contains('w'),
+            mknod: access.contains('m'),
+        };
+        let all = Rule { kind: b'a', ..rule(true, None, None, "rwm") };
+        let one = rule(true, Some(8), Some(1), "rw");
+        let deny = |major, minor, access| rule(false, major, minor, access);
+        let list = |rules: &[Rule]| -> Result<Vec<String>> {
+            Ok(for_v1(rules)?.iter().map(Rule::v1).collect())
+        };
+        assert_eq!(list(&[one, deny(Some(8), None, "w")]).unwrap(), ["b 8:1 r"]);
+        assert_eq!(list(&[one, deny(None, None, "rwm")]).unwrap(), [""; 0]);
+        assert_eq!(list(&[one, deny(Some(9), None, "rwm")]).unwrap(), ["b 8:1 rw"]);
+        assert_eq!(list(&[all, one]).unwrap(), ["a", "b 8:1 rw"]);
+        assert_eq!(list(&[all, Rule { allow: false, ..all }, one]).unwrap(), ["b 8:1 rw"]);
+        let wide = rule(true, Some(8), None, "rw");
+        assert_eq!(list(&[wide, deny(Some(8), Some(1), "m")]).unwrap(), ["b 8:* rw"]);
+        let error = for_v1(&[wide, deny(Some(8), Some(1), "w")]).unwrap_err().to_string();
+        assert!(error.contains("b 8:1 w") && error.contains("b 8:* rw"), "{error}");
+    }
 
     #[test]
     fn writes_the_old_notation() {

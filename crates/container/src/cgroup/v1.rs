@@ -151,7 +151,7 @@ impl Writer<'_> {
 
     /// One descriptor for all rules of a kind: each rule is a write of its own.
     fn devices(&self, resources: &LinuxResources) -> Result<()> {
-        let rules = device::rules(resources)?;
+        let rules = device::for_v1(&device::rules(resources)?)?;
         let Some(group) = self.cgroup.group("devices") else {
             return Err(Error::spec("linux.resources.devices", "this host has no devices cgroup"));
         };

@@ -145,12 +145,12 @@ impl Program {
         let mut env = environment(process.env().iter().flatten());
         // An empty one counts as none.
         env.retain(|variable| variable != "HOME=");
-        if !env.iter().any(|variable| variable.starts_with("HOME=")) {
-            env.push(format!("HOME={}", home(process.user().uid()).display()));
-        }
         if listen_fds > 0 {
             env.push(format!("LISTEN_FDS={listen_fds}"));
             env.push("LISTEN_PID=1".into());
+        }
+        if !env.iter().any(|variable| variable.starts_with("HOME=")) {
+            env.push(format!("HOME={}", home(process.user().uid()).display()));
         }
         let search = env.iter().find_map(|variable| variable.strip_prefix("PATH="));
         let path = look_up(name, search)?;
@@ -189,7 +189,7 @@ fn environment<'a>(variables: impl DoubleEndedIterator<Item = &'a String>) -> Ve
     kept
 }
 
-/// A name without a slash is looked for in `PATH`, as execvp(3) does.
+/// A name without a slash is looked for in `PATH`, as execvp(3) does, but only by absolute paths.
 fn look_up(name: &str, search: Option<&str>) -> Result<PathBuf> {
     let failed = |reason: String| Error::Init(format!("exec: {name:?}: {reason}"));
     if name.contains('/') {
@@ -205,7 +205,14 @@ fn look_up(name: &str, search: Option<&str>) -> Result<PathBuf> {
     let found = directories
         .map(|directory| Path::new(if directory.is_empty() { "." } else { directory }).join(name))
         .find(|path| executable(path).is_ok());
-    found.ok_or_else(|| failed("executable file not found in $PATH".into()))
+    match found {
+        None => Err(failed("executable file not found in $PATH".into())),
+        // As runc has it: what happens to lie in the working directory is not what was meant.
+        Some(path) if path.is_relative() => {
+            Err(failed("found by a relative path in $PATH only: name it by its path".into()))
+        }
+        Some(path) => Ok(path),
+    }
 }
 
 fn executable(path: &Path) -> Result<(), Errno> {

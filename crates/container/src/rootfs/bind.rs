@@ -67,7 +67,7 @@ pub(super) fn check(index: usize, mount: &Mount, spec: &Spec) -> Result<()> {
     let field = |name| format!("mounts[{index}].{name} ({})", mount.destination().display());
     let bind = is_bind(mount, &options);
     // The kernel would pass them over. A flag that nobody knows is taken for one of them.
-    if let Some(option) = options.data.first().filter(|_| bind) {
+    if let Some(option) = options.data.first().filter(|_| bind && !options.remount) {
         let reason = format!(
             "bind mounts cannot have any filesystem-specific options applied: unknown option {option:?}"
         );

@@ -38,6 +38,13 @@ pub(super) fn mount(
         finish(copy.as_fd(), options).map_err(failed)?;
         return attach(copy.as_fd(), place).map_err(failed);
     }
+    let mut options = options.clone();
+    if namespaces::has(context.spec, LinuxNamespaceType::Cgroup) {
+        // Nothing runs from there: in a namespace they are mounts of the container's own, and runc's.
+        for option in ["nosuid", "nodev", "noexec"] {
+            options.add(option);
+        }
+    }
     let mut shell = Options::parse(&SHELL.map(str::to_owned));
     label::add(context.spec, "tmpfs", &mut shell)?;
     let shell = file_system::new("tmpfs", Some(Path::new("tmpfs")), &shell, true)
@@ -49,7 +56,7 @@ pub(super) fn mount(
     // The hierarchies' flags, and `ro` for the tmpfs too. runc leaves that writable; but who asks for
     // cgroups that are read-only, as engines do, means all that is there.
     change_mount(shell.as_fd(), true, &options.bind_additions()).map_err(failed)?;
-    finish(shell.as_fd(), options).map_err(failed)
+    finish(shell.as_fd(), &options).map_err(failed)
 }
 
 /// The container's directory of one hierarchy, and the names of its controllers. Nobody is between the

@@ -44,12 +44,12 @@ pub(super) fn mount(context: &Context<'_>, index: usize, mount: &Mount) -> Resul
     let mut options = Options::parse(mount.options().iter().flatten());
     let kind = mount.typ().as_deref().unwrap_or("none");
     refuse_root(destination)?;
+    if options.remount {
+        return remount(context.root, destination, &options).map(|()| Mounted::Changed);
+    }
     if bind::is_bind(mount, &options) {
         let kernel = bind::bind(context, index, mount, &options)?;
         return Ok(kernel.map_or(Mounted::Whole, Mounted::Kernel));
-    }
-    if options.remount {
-        return remount(context.root, destination, &options).map(|()| Mounted::Changed);
     }
     if kind == "cgroup" {
         let place = context.root.directory(destination)?;
@@ -149,8 +149,11 @@ fn remount(root: &Root, destination: &Path, options: &Options) -> Result<()> {
         let whole = destination.components().eq(Path::new("/proc").components());
         if whole { Ok(()) } else { Err(error) }
     })?;
-    file_system::reconfigure(place.as_fd(), options)
-        .map_err(|reason| mount_error(destination, reason))?;
+    // With `bind` only this one mount of the file system changes (mount(2), "Remounting").
+    if options.bind.is_none() {
+        file_system::reconfigure(place.as_fd(), options)
+            .map_err(|reason| mount_error(destination, reason))?;
+    }
     bind::change_mount(place.as_fd(), false, &options.remount_change())
         .and_then(|()| bind::finish(place.as_fd(), options))
         .map_err(failed)

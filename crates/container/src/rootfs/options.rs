@@ -124,7 +124,8 @@ impl Options {
         Ok(exactly(self.set | source & LOCKABLE))
     }
 
-    fn add(&mut self, option: &str) {
+    /// One option more.
+    pub(super) fn add(&mut self, option: &str) {
         if let Some((flag, set)) = flag(option) {
             if set {
                 (self.set, self.cleared) = (self.set | flag, self.cleared & !flag);

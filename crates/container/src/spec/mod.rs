@@ -20,6 +20,9 @@ pub(crate) mod sysctl;
 
 pub(crate) use process::check as check_process;
 
+/// The version of runtime-spec that is followed.
+pub(crate) const VERSION: &str = "1.3.0";
+
 /// The largest `config.json` that is read, in bytes. Real ones have some tens of kilobytes.
 const MAX_SIZE: u64 = 16 << 20;
 
@@ -144,14 +147,16 @@ pub(crate) fn process(spec: &Spec) -> Result<&Process> {
 }
 
 fn check(spec: &Spec) -> Result<()> {
-    if !spec.version().starts_with("1.") {
-        return Err(Error::spec("ociVersion", format!("{:?} is not 1.x", spec.version())));
-    }
+    check_version(spec.version())?;
     check_process(process(spec)?)?;
     check_linux(linux(spec)?)?;
     check_host_names(spec)?;
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
-        check_text(&format!("mounts[{index}].destination"), mount.destination())?;
+        let destination = mount.destination();
+        check_text(&format!("mounts[{index}].destination"), destination)?;
+        if destination.is_relative() {
+            notice::warn(&format!("mounts[{index}].destination: {destination:?} is not absolute"));
+        }
         if let Some(source) = mount.source() {
             check_text(&format!("mounts[{index}].source"), source)?;
         }
@@ -160,6 +165,16 @@ fn check(spec: &Spec) -> Result<()> {
         }
     }
     check_hooks(spec)
+}
+
+/// What comes after 1.x may mean other things by the same names. Older and missing versions are passed
+/// over, as runc does: configurations are written by hand, too.
+fn check_version(version: &str) -> Result<()> {
+    let major = version.split('.').next().and_then(|major| major.parse().ok());
+    match major {
+        Some(2u32..) => Err(Error::spec("ociVersion", format!("{version:?} is not 1.x"))),
+        _ => Ok(()),
+    }
 }
 
 fn check_linux(linux: &Linux) -> Result<()> {

@@ -33,6 +33,8 @@ fn cpu(accounting: Option<PathBuf>, limits: Option<PathBuf>) -> Value {
         usage = usage
             .some("total", number(&path.join("cpuacct.usage")))
             .value("percpu", json!(each))
+            .value("percpu_kernel", json!(per_processor(&path, "system")))
+            .value("percpu_user", json!(per_processor(&path, "user")))
             .always("kernel", time("system"))
             .always("user", time("user"));
     }
@@ -42,6 +44,15 @@ fn cpu(accounting: Option<PathBuf>, limits: Option<PathBuf>) -> Value {
         .some("throttledPeriods", entry(&throttled, "nr_throttled"))
         .some("throttledTime", entry(&throttled, "throttled_time"));
     json!({ "usage": usage.done(), "throttling": throttling.done() })
+}
+
+/// A column of the table of times by processor; nothing on kernels that have none.
+fn per_processor(path: &Path, column: &str) -> Vec<u64> {
+    let text = fs::read_to_string(path.join("cpuacct.usage_all")).unwrap_or_default();
+    let mut lines = text.lines().map(|line| line.split_whitespace());
+    let place = lines.next().and_then(|mut head| head.position(|name| name == column));
+    let Some(place) = place else { return Vec::new() };
+    lines.filter_map(|mut line| line.nth(place)?.parse().ok()).collect()
 }
 
 fn memory(path: &Path) -> Value {
