@@ -116,30 +116,40 @@ RUN test $TARGETARCH = amd64 || exit 7; sleep 60
 }
 
 /// An emulator that this test registers, where there is none, and takes away again.
-struct Emulator(Option<&'static str>);
+struct Emulator {
+    name: Option<&'static str>,
+    /// Whether the kernel's folder of them was mounted for the test.
+    mounted: bool,
+}
 
 const ARM64: &str = r":tare-test-aarch64:M::\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff:/usr/bin/qemu-aarch64-static:F";
 
+const REGISTERED: &str = "/proc/sys/fs/binfmt_misc";
+
 impl Emulator {
     fn register() -> Self {
-        let folder = Path::new("/proc/sys/fs/binfmt_misc");
-        if !folder.join("register").exists() {
+        let folder = Path::new(REGISTERED);
+        let mounted = !folder.join("register").exists();
+        if mounted {
             let mut mount = Command::new("mount");
             mount.args(["-t", "binfmt_misc", "binfmt_misc"]).arg(folder);
             assert!(mount.status().unwrap().success(), "binfmt_misc cannot be mounted");
         }
         if folder.join("qemu-aarch64").exists() {
-            return Self(None);
+            return Self { name: None, mounted };
         }
         fs::write(folder.join("register"), ARM64).expect("qemu-user-static is installed");
-        Self(Some("tare-test-aarch64"))
+        Self { name: Some("tare-test-aarch64"), mounted }
     }
 }
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        if let Some(name) = self.0 {
-            let _ = fs::write(Path::new("/proc/sys/fs/binfmt_misc").join(name), "-1");
+        if let Some(name) = self.name {
+            let _ = fs::write(Path::new(REGISTERED).join(name), "-1");
+        }
+        if self.mounted {
+            let _ = Command::new("umount").arg(REGISTERED).status();
         }
     }
 }

@@ -185,5 +185,10 @@ fn finish(solvers: &[Solver<'_>], options: &BuildOptions) -> Result<BuiltImage, 
 /// What the user should know, and what is no error.
 fn warnings(plan: &Plan) -> Vec<String> {
     let unused = plan.unused_args.iter();
-    unused.map(|name| format!("build argument {name} is not used: no ARG declares it")).collect()
+    let unused =
+        unused.map(|name| format!("build argument {name} is not used: no ARG declares it"));
+    let inline = plan.wants_inline_cache.then(|| {
+        "BUILDKIT_INLINE_CACHE has no effect: images carry no cache, the store has it".to_owned()
+    });
+    unused.chain(inline).collect()
 }

@@ -235,12 +235,30 @@ fn proxies_are_seen_but_not_declared() {
 }
 
 #[test]
+fn a_stage_has_the_base_images_variables_and_the_bases_arguments() {
+    let text = "\
+FROM debian AS Base
+ARG ONLY=arg
+ENV BOTH=env
+ARG BOTH=later
+RUN one
+FROM base
+RUN two
+";
+    let plan = planned(text, &[]);
+    let (one, two) = (runs(&plan)[0], runs(&plan)[1]);
+    assert_eq!((env(one, "ONLY"), env(one, "BOTH")), (Some("arg"), Some("later")));
+    assert_eq!((env(two, "ONLY"), env(two, "BOTH")), (Some("arg"), Some("env")));
+}
+
+#[test]
 fn mistakes() {
     for (text, words) in [
         ("FROM debian\nCOPY --from=later /a /b\nFROM debian AS later\n", "nowhere"),
         ("FROM debian AS a\nCOPY --from=a /a /b\n", "comes at or after"),
         ("FROM debian\nCOPY --from=3 /a /b\n", "no stage 3"),
         ("FROM debian\nCOPY --chmod=u+q a b\n", "--chmod=u+q"),
+        ("FROM debian AS Base\nFROM BASE\n", "FROM names the stage by base"),
         ("FROM --platform=a/b/c/d debian\n", "--platform"),
         ("FROM debian\nRUN --mount=type=bind,target=/ x\n", "cannot be at /"),
         ("FROM debian\nADD https://x.org/y /z\n", "not supported yet"),

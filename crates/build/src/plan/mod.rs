@@ -44,6 +44,8 @@ pub struct Plan {
     pub platform: Platform,
     /// What the target takes from outside.
     pub outline: Outline,
+    /// Whether `BUILDKIT_INLINE_CACHE` asks for what there is not.
+    pub wants_inline_cache: bool,
 }
 
 /// One stage.

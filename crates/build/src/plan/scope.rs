@@ -106,6 +106,11 @@ pub(crate) fn hostname(given: &BuildArgs) -> &str {
     own.map_or("tare-build", String::as_str)
 }
 
+/// Whether the build is asked to write its cache into the image.
+pub(super) fn wants_inline_cache(given: &BuildArgs) -> bool {
+    given.get("BUILDKIT_INLINE_CACHE").is_some_and(|value| !matches!(&**value, "" | "0" | "false"))
+}
+
 /// Whether this build argument is predefined and needs no `ARG`.
 pub(super) fn is_proxy(name: &str) -> bool {
     let known = ["http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy"];

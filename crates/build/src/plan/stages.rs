@@ -119,6 +119,7 @@ fn examined(
             unused_args: unused(dockerfile, &settings.build_args),
             platform: settings.platform.as_ref().unwrap_or(&settings.host).clone(),
             outline: Default::default(),
+            wants_inline_cache: scope::wants_inline_cache(&settings.build_args),
         },
     };
     if settings.check && settings.target.is_none() {
@@ -232,7 +233,7 @@ impl Planner<'_> {
     /// The stages that this one names: its base first, then those that it reads from.
     fn needs(&self, index: usize) -> Result<Vec<usize>, Error> {
         let stage = &self.dockerfile.stages[index];
-        let base = self.dockerfile.stage_named(&self.origins[index].base, index);
+        let base = self.based_on(&self.origins[index].base, index);
         let inherited = base.iter().flat_map(|&base| &self.dockerfile.stages[base].instructions);
         let triggers = inherited.filter_map(|instruction| match &instruction.kind {
             Kind::OnBuild(trigger) => Some(&*trigger.instruction),
@@ -294,7 +295,12 @@ impl Planner<'_> {
         let Origin { base: name, platform, used } = &self.origins[index];
         let (name, platform, used) = (name.clone(), platform.clone(), used.clone());
         let lines = self.dockerfile.stages[index].lines;
-        if let Some(earlier) = self.dockerfile.stage_named(&name, index) {
+        if self.dockerfile.stage_named(&name, index).is_some() && !is_lower(&name) {
+            let lower = name.to_ascii_lowercase();
+            let message = format!("no image is called {name}; FROM names the stage by {lower}");
+            return Err(self.dockerfile.source.error(lines, message).into());
+        }
+        if let Some(earlier) = self.based_on(&name, index) {
             let base = self.stage(earlier)?;
             let mut start = self.ends[base].clone();
             // Its arguments keep their values, unless the image sets the variable, and only its own
@@ -317,6 +323,12 @@ impl Planner<'_> {
         let config = self.configs[image].clone();
         let platform = config.as_ref().map_or(wanted, ImageConfig::platform);
         Ok((Base::Image(image), self.start(config, platform, used)))
+    }
+
+    /// The stage that `FROM` means: as BuildKit has it by its name in lower case alone, however that is
+    /// written where the stage begins.
+    fn based_on(&self, name: &str, before: usize) -> Option<usize> {
+        self.dockerfile.stage_named(name, before).filter(|_| is_lower(name))
     }
 
     fn wanted(&self) -> Platform {
@@ -404,6 +416,10 @@ impl Planner<'_> {
         self.doubt_platform(image, lines);
         Ok(From::Image(image))
     }
+}
+
+fn is_lower(name: &str) -> bool {
+    !name.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// What an instruction says it reads from.
