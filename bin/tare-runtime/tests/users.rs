@@ -290,6 +290,45 @@ fn an_ordinary_user_executes_in_a_created_container() {
     assert_eq!(output.split_whitespace().collect::<Vec<_>>(), ["0", "65534", "1"]);
 }
 
+/// Without cgroups of its own a container sees those that its maker is in, and changes none of them.
+#[test]
+fn an_ordinary_user_sees_cgroups_read_only() {
+    let own = json!([{"containerID": 0, "hostID": NOBODY, "size": 1}]);
+    let script = "while read -r _ place _ options _; do
+        case $place in /sys/fs/cgroup*) test -e $place && echo $place $options;; esac
+        done </proc/mounts; ls /sys/fs/cgroup";
+    let bundle = rootless(Bundle::shell(script), &own).with(|config| {
+        let mounts = config["mounts"].as_array_mut().expect("mounts");
+        mounts.push(json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup",
+            "options": ["nosuid", "noexec", "nodev", "relatime", "ro"]}));
+    });
+    let output = text(&run_as_nobody(&bundle), 0);
+    let (mounts, names): (Vec<_>, Vec<_>) = output.lines().partition(|line| line.contains('/'));
+    assert!(!names.is_empty(), "{output}");
+    let top: std::collections::BTreeMap<_, _> =
+        mounts.iter().filter_map(|line| line.split_once(' ')).collect();
+    assert!(
+        top.values().all(|options| options.split(',').any(|option| option == "ro")),
+        "{output}"
+    );
+}
+
+#[test]
+fn a_container_that_nothing_holds_together_is_warned_of() {
+    let own = json!([{"containerID": 0, "hostID": NOBODY, "size": 1}]);
+    let bundle = rootless(Bundle::new(&["true"]), &own).with(|config| {
+        namespaces(config).retain(|namespace| namespace["type"] != "pid");
+        let mounts = config["mounts"].as_array_mut().expect("mounts");
+        let proc = mounts.iter_mut().find(|mount| mount["type"] == "proc").expect("procfs");
+        *proc = json!({"destination": "/proc", "type": "none", "source": "/proc",
+            "options": ["rbind", "nosuid", "nodev", "noexec"]});
+    });
+    let output = run_as_nobody(&bundle);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("Such configuration is strongly discouraged"), "{stderr}");
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+}
+
 /// What `/etc/subuid` does not give is refused by newuidmap(1), whose words are told.
 #[test]
 fn an_ordinary_user_has_no_other_ids() {

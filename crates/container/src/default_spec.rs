@@ -40,12 +40,11 @@ fn without_privileges(spec: &mut Value, uid: u32, gid: u32) {
         linux.remove("resources");
     }
     let Some(mounts) = spec["mounts"].as_array_mut() else { return };
-    mounts.retain(|mount| mount["destination"] != "/sys/fs/cgroup");
     for mount in mounts {
         if mount["destination"] == "/sys" {
             let options = ["rbind", "nosuid", "noexec", "nodev", "ro"];
             *mount = json!({ "destination": "/sys", "type": "none", "source": "/sys", "options": options });
-        } else if let Some(options) = mount["options"].as_array_mut() {
+        } else if let Some(options) = mount.get_mut("options").and_then(Value::as_array_mut) {
             options.retain(|option| option != "gid=5");
         }
     }

@@ -100,6 +100,7 @@ pub(crate) fn launch(
     }
     let mut record = blank_record(id, &bundle, options)?;
     let _holder = make_cgroup(&mut undo, &dir, &mut record, &bundle, options)?;
+    warn_of_a_loose_container(&record);
     let making = Making { bundle: &bundle, namespaces: &namespaces, options, starts_at_once };
     let (child, channel) = give_birth(&dir, &record, &making, &signals, &mut undo)?;
     let mut launched = Launched { dir, record, child, channel, master: None, signals };
@@ -194,6 +195,16 @@ pub(crate) fn make_cgroup(
     Ok(holder)
 }
 
+/// Nothing holds its processes together. In runc's words, which its users look for.
+fn warn_of_a_loose_container(record: &Record) {
+    if record.shares_pids && record.cgroup.groups().is_empty() {
+        notice::warn(
+            "the container has neither a cgroup nor a pid namespace of its own. Such configuration is \
+             strongly discouraged: its processes cannot be killed as a whole",
+        );
+    }
+}
+
 /// The host's number of the container's user, when it has its own cgroup namespace and may write to its
 /// cgroups (runtime-spec, config-linux.md "Cgroup ownership").
 fn cgroup_owner(spec: &Spec) -> Result<Option<u32>> {
@@ -236,10 +247,11 @@ fn give_birth(
 ) -> Result<(Child, Channel)> {
     let Making { bundle, namespaces, options, starts_at_once } = *making;
     let (ours, theirs) = sync::pair()?;
+    let seen = record.cgroup.seen()?;
     let mut plan = Some(Plan {
         bundle,
         namespaces,
-        cgroup: &record.cgroup,
+        cgroup: &seen,
         doors: record.cgroup.doors()?,
         filter: Filter::prepare(spec::linux(&bundle.spec)?.seccomp().as_ref(), dir.root())?,
         state: record.state(Status::Creating),

@@ -1,5 +1,6 @@
 //! Where a container's cgroups lie: out of `linux.cgroupsPath`, the id and the runtime's own cgroup.
 
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 use super::systemd::Unit;
@@ -44,14 +45,32 @@ impl Cgroup {
                 clean(beside).join(clean(wanted))
             }
         };
-        let groups = own.lines().filter_map(|line| hierarchy(line, unified));
-        let groups = groups.map(|(hierarchy, current)| {
-            let path = Path::new(ROOT).join(&hierarchy).join(below(current));
-            Group { hierarchy, path }
-        });
-        let groups = groups.filter(Group::is_mounted).collect();
+        let groups = mounted(&own, unified, below);
         Ok(Self { unified, groups, unit: located.map(|(unit, _)| unit) })
     }
+
+    /// What a container sees of its cgroups: those of the runtime, where it has none of its own.
+    pub(crate) fn seen(&self) -> Result<Cow<'_, Self>> {
+        if !self.groups.is_empty() {
+            return Ok(Cow::Borrowed(self));
+        }
+        let own =
+            kernel_file::read("/proc/self/cgroup").doing(|| "read /proc/self/cgroup".into())?;
+        let unified = is_v2(Path::new(ROOT)).unwrap_or(false);
+        let groups = mounted(&own, unified, |current| clean(Path::new(current)));
+        Ok(Cow::Owned(Self { unified, groups, unit: None }))
+    }
+}
+
+/// One directory in each mounted hierarchy that the runtime's `/proc/self/cgroup` names: where `place`
+/// tells, from the runtime's own path there.
+fn mounted(own: &str, unified: bool, place: impl Fn(&str) -> PathBuf) -> Vec<Group> {
+    let groups = own.lines().filter_map(|line| hierarchy(line, unified));
+    let groups = groups.map(|(hierarchy, current)| {
+        let path = Path::new(ROOT).join(&hierarchy).join(place(current));
+        Group { hierarchy, path }
+    });
+    groups.filter(Group::is_mounted).collect()
 }
 
 /// The directory of a process on v2.
