@@ -112,6 +112,17 @@ fn copies_from_a_stage_are_known_by_content() {
 }
 
 #[test]
+fn another_source_in_the_same_stage_is_another_copy() {
+    let machine = Machine::new();
+    let copying = |source: &str| {
+        format!("FROM busybox:base AS a\nFROM busybox:base\nCOPY --from=a {source} /seen\n")
+    };
+    let users = machine.seen(&copying("/etc/passwd"), &[]);
+    assert_ne!(machine.seen(&copying("/etc/group"), &[]), users);
+    machine.build(&copying("/etc/nothing"), &[]).refused(&["/etc/nothing"]);
+}
+
+#[test]
 fn a_record_whose_layer_is_gone_is_a_miss() {
     let machine = app();
     let first = machine.built(DOCKERFILE, &[]);

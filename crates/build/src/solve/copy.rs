@@ -18,7 +18,7 @@ impl Work<'_> {
     pub(super) fn copy(&mut self, copy: &Copy) -> Result<Ended, Error> {
         // Known without looking at a file: the same stage or image as last time.
         let files = self.solver.files_key(copy.from)?;
-        let by_stage = files.map(|key| self.definition(copy).field("files", key.as_bytes()).key());
+        let by_stage = files.map(|key| self.named(copy).field("files", key.as_bytes()).key());
         if let Some(key) = by_stage
             && let Some(ended) = self.cached(key)?
         {
@@ -37,6 +37,12 @@ impl Work<'_> {
             record::put(self.solver.store, &key, &ended.by_content())?;
         }
         Ok(ended)
+    }
+
+    /// What a copy depends on besides the files that it names its sources in.
+    fn named(&self, copy: &Copy) -> Definition {
+        let inline = copy.inline.iter().flat_map(|(name, text)| [name, text]);
+        self.definition(copy).list("sources", &copy.sources).list("inline", inline)
     }
 
     /// What a copy depends on besides the content that it copies.
@@ -126,10 +132,16 @@ impl Work<'_> {
     pub(super) fn owner(&mut self, owner: &str) -> Result<(u32, u32), Error> {
         let users = self.users()?;
         let fail = |source| Error::Owner { owner: owner.to_owned(), source };
-        let user = users.resolve(owner, &[]).map_err(fail)?;
-        // A number alone names the group as well (Dockerfile reference, "COPY --chown").
+        let user = users.resolve(&with_root(owner, &users), &[]).map_err(fail)?;
+        // A number alone names the group as well (Dockerfile reference, "COPY --chown"), and a colon
+        // with nothing behind it the group 0.
         let numeric = !owner.contains(':') && owner.bytes().all(|byte| byte.is_ascii_digit());
-        Ok((user.uid, if numeric { user.uid } else { user.gid }))
+        let gid = match owner.ends_with(':') {
+            true => 0,
+            false if numeric => user.uid,
+            false => user.gid,
+        };
+        Ok((user.uid, gid))
     }
 
     /// The image's users, so far.
@@ -176,6 +188,21 @@ impl Work<'_> {
         let fail = |source| Error::Owner { owner: owner.to_owned(), source };
         let user = self.users()?.resolve(owner, &[]).map_err(fail)?;
         Ok((user.uid, user.gid))
+    }
+}
+
+/// The owner with 0 for a root that the image does not list: it is the same one everywhere.
+fn with_root(owner: &str, users: &image::Users) -> String {
+    let known = |file: &str| file.lines().any(|line| line.starts_with("root:"));
+    let number = |name: &str, file: &str| match name == "root" && !known(file) {
+        true => "0".to_owned(),
+        false => name.to_owned(),
+    };
+    match owner.split_once(':') {
+        Some((user, group)) => {
+            format!("{}:{}", number(user, &users.passwd), number(group, &users.group))
+        }
+        None => number(owner, &users.passwd),
     }
 }
 
