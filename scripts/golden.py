@@ -1,27 +1,47 @@
-#!/usr/bin/env python3
-"""Writes what BuildKit makes of the Dockerfiles in conformance/tests/dockerfile.
+"""Writes what BuildKit makes of the Dockerfiles in conformance/tests/dockerfile; called by scripts/golden.
 
-Each case is a folder: a Dockerfile, perhaps a context.sh that makes the context in the folder where
-it runs, perhaps args with an argument of `docker build` on each line. This writes expected.json
-beside them: configuration, history, and the files in which the image differs from its base. The test
-reads it; BuildKit is only needed here.
+Each case is a folder: a Dockerfile, perhaps a context.sh that makes the context in the folder where it
+runs, perhaps args with an argument of `docker build` on each line, in which `@` at the start or behind
+`=` is the context's folder. This writes expected.json beside them: configuration, history, and the
+files in which the image differs from its base, or how the Dockerfile is refused. The test reads it;
+BuildKit is only needed here.
 
-    scripts/golden.py DIR [CASE…]      DIR holds the folder `peers` that scripts/bench makes
+With --buildah the same is done by buildah, and conformance/README.md gets the table of what differs.
 """
 
+import argparse
 import json
+import os
+import re
 import subprocess
 import sys
 import tarfile
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from bench import Peers, sh
 
-CASES = Path(__file__).resolve().parent.parent / "conformance/tests/dockerfile"
+TOP = Path(__file__).resolve().parent.parent
+CASES = TOP / "conformance/tests/dockerfile"
+README = TOP / "conformance/README.md"
+REASONS = TOP / "conformance/dockerfile-reasons"
 LETTERS = {tarfile.DIRTYPE: "d", tarfile.SYMTYPE: "l", tarfile.FIFOTYPE: "p", tarfile.CHRTYPE: "c", tarfile.BLKTYPE: "b"}
+
+
+class Running:
+    """Peers that run already: a program for each that finds its own way to its daemon."""
+
+    def __init__(self, programs):
+        self.programs = programs
+
+    def words(self, program, *more):
+        return [self.programs[program], *map(str, more)]
+
+    def close(self):
+        pass
 
 
 def busybox_root(root):
@@ -87,13 +107,39 @@ class Tree:
         return result
 
 
-def build(peers, folder, context, work):
-    """The image's configuration, and its layers as open tars."""
-    out = work / "image.tar"
-    args = (folder / "args").read_text().split("\n") if (folder / "args").exists() else []
-    peers.run("docker", "buildx", "build", "--network=host", "--provenance=false", "--no-cache",
-              f"--output=type=oci,dest={out},compression=uncompressed", *filter(None, args), context)
-    with tarfile.open(out) as tar:
+class Refused(Exception):
+    """What a peer said instead of building."""
+
+
+def attempt(words):
+    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise Refused(done.stdout + done.stderr)
+
+
+def arguments(folder, context):
+    """The case's arguments, and last the context."""
+    file = folder / "args"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [re.sub(r"(^|=)@", rf"\1{context}", line) for line in lines] + [context]
+
+
+def by_buildkit(peers, folder, context, out):
+    attempt(peers.words("docker", "buildx", "build", "--network=host", "--provenance=false", "--no-cache",
+                        "--progress=plain", f"--output=type=oci,dest={out},compression=uncompressed",
+                        *arguments(folder, context)))
+
+
+def by_buildah(peers, folder, context, out):
+    name = f"case-{folder.name}"
+    attempt(peers.words("buildah", "build", "--network=host", "--isolation=oci", "--layers", "--no-cache",
+                        "--pull-never", "-t", name, *arguments(folder, context)))
+    attempt(peers.words("buildah", "push", "--quiet", name, f"oci-archive:{out}"))
+
+
+def read(archive):
+    """The configuration of the image in an archive, and its files."""
+    with tarfile.open(archive) as tar:
         def blob(descriptor):
             return tar.extractfile(f"blobs/sha256/{descriptor['digest'].split(':')[1]}")
         manifest = json.load(blob(json.load(tar.extractfile("index.json"))["manifests"][0]))
@@ -105,11 +151,11 @@ def build(peers, folder, context, work):
 
 
 def expected(config, tree, base):
-    history = [[it["created_by"], it.get("empty_layer", False)] for it in config["history"]
+    history = [[it["created_by"], it.get("empty_layer", False)] for it in config.get("history") or []
                if it.get("comment") == "buildkit.dockerfile.v0" and not it["created_by"].startswith("ARG ")]
     before, after = base.listed(), tree.listed()
-    scratch = len(config["history"]) == sum("comment" in it for it in config["history"])
-    before = {} if scratch and "bin/busybox" not in after else before
+    scratch = "bin/busybox" not in after
+    before = {} if scratch else before
     files = {path: file for path, file in after.items() if before.get(path) != file}
     return {
         "config": {name: value for name, value in sorted(config["config"].items()) if value},
@@ -119,29 +165,131 @@ def expected(config, tree, base):
     }
 
 
+def refusal(said, context):
+    """The error of BuildKit, and the line of the Dockerfile that it points to."""
+    error = re.findall(r"^(?:ERROR|Error|error): (.*(?:\n(?!-{3,}).+)*)", said, re.M)
+    text = re.sub(r"^failed to (build|solve): ", "", error[-1].replace(str(context), "CONTEXT")) if error else said
+    text = re.sub(r"\bref [a-z0-9:]+", "ref …", re.sub(r"^failed to (build|solve): ", "", text))
+    result = {"refused": text}
+    line = re.findall(r"^\S*ockerfile\S*:(\d+)$", said, re.M)
+    return result | ({"line": int(line[-1])} if line else {})
+
+
+class Cases:
+    """The cases, each with a folder for its context."""
+
+    def __init__(self, peers, work):
+        self.peers, self.work = peers, work
+        busybox_root(work / "root")
+        sh("tar", "-C", work / "root", "-cf", work / "base.tar", ".")
+        self.base = Tree()
+        self.base.apply(open(work / "base.tar", "rb"))
+
+    def context(self, folder, how):
+        context = self.work / how / folder.name
+        context.mkdir(parents=True)
+        (context / "Dockerfile").write_bytes((folder / "Dockerfile").read_bytes())
+        if (folder / "context.sh").exists():
+            subprocess.run(["bash", "-eu", folder / "context.sh"], cwd=context, check=True)
+        return context
+
+    def result(self, folder, build):
+        context, out = self.context(folder, build.__name__), self.work / f"{build.__name__}-{folder.name}.tar"
+        try:
+            build(self.peers, folder, context, out)
+        except Refused as refused:
+            return refusal(str(refused), context)
+        result = expected(*read(out), self.base)
+        out.unlink()
+        return result
+
+    def golden(self, folder):
+        text = json.dumps(self.result(folder, by_buildkit), indent=2, ensure_ascii=False)
+        (folder / "expected.json").write_text(text + "\n")
+        print(folder.name, file=sys.stderr)
+
+    def by_buildah(self, folder):
+        """How buildah's result differs from BuildKit's; empty where it does not."""
+        print(folder.name, file=sys.stderr)
+        return differences(json.loads((folder / "expected.json").read_text()), self.result(folder, by_buildah))
+
+
+def differences(buildkit, buildah):
+    """The parts of the result in which the two differ, histories apart: each writes its own way."""
+    if ("refused" in buildkit) != ("refused" in buildah):
+        return ["refused" if "refused" in buildah else "accepted"]
+    if "refused" in buildkit:
+        return []
+    names = {name for name in buildkit["config"].keys() | buildah["config"].keys()
+             if buildkit["config"].get(name) != buildah["config"].get(name)}
+    paths = {f"`/{path}`" for path in buildkit["files"].keys() | buildah["files"].keys()
+             if buildkit["files"].get(path) != buildah["files"].get(path)}
+    paths |= {f"`/{path}`" for path in set(buildkit["removed"]) ^ set(buildah["removed"])}
+    some = sorted(paths)[:3] + (["…"] if len(paths) > 3 else [])
+    return sorted(names) + some
+
+
+def reasons(name):
+    """Explanations: a line `reason: case case …` each."""
+    known = {}
+    for line in (REASONS / name).read_text().splitlines() if (REASONS / name).exists() else []:
+        cases, _, reason = line.partition(": ")
+        known |= {case: reason for case in cases.split()}
+    return known
+
+
+def table(differing, count, version):
+    """The section of the README."""
+    known = reasons("buildah")
+    lines = [f"{count} cases, {version}; {count - len(differing)} give the same with both.", "",
+             "| case | differs in buildah | because |", "|---|---|---|"]
+    lines += [f"| `{case}` | {', '.join(what)} | {known.get(case, '')} |" for case, what in sorted(differing.items())]
+    return "\n".join(lines)
+
+
+def write_section(name, text):
+    mark = f"<!-- {name} -->"
+    before, _, rest = README.read_text().partition(mark)
+    after = rest.partition(f"<!-- /{name} -->")[2]
+    README.write_text(f"{before}{mark}\n{text}\n<!-- /{name} -->{after}")
+
+
+def prepare(peers, base, buildah):
+    """Gives the peers the base image."""
+    attempt(peers.words("docker", "import", base, "busybox:base"))
+    if buildah:
+        container = subprocess.run(peers.words("buildah", "from", "scratch"), capture_output=True, text=True, check=True)
+        attempt(peers.words("buildah", "add", container.stdout.strip(), base, "/"))
+        attempt(peers.words("buildah", "commit", "--quiet", "--rm", container.stdout.strip(), "busybox:base"))
+
+
+def version(peers):
+    text = subprocess.run(peers.words("buildah", "--version"), capture_output=True, text=True, check=True).stdout
+    return " ".join(text.split()[:3])
+
+
 def main():
-    directory, only = Path(sys.argv[1]), sys.argv[2:]
-    peers = Peers(directory)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dir", type=Path, help="the folder with the peers, see scripts/golden")
+    parser.add_argument("--docker", help="a docker that runs already, in place of --dir's")
+    parser.add_argument("--buildah-program", help="likewise")
+    parser.add_argument("--buildah", action="store_true", help="compare with buildah, and write the table")
+    parser.add_argument("cases", nargs="*")
+    options = parser.parse_args()
+    running = {"docker": options.docker, "buildah": options.buildah_program}
+    peers = Running(running) if options.docker else Peers(options.dir)
+    folders = [it for it in sorted(CASES.iterdir()) if not options.cases or it.name in options.cases]
     try:
-        with tempfile.TemporaryDirectory(dir=directory) as work:
-            work = Path(work)
-            busybox_root(work / "root")
-            sh("tar", "-C", work / "root", "-cf", work / "base.tar", ".")
-            peers.run("docker", "import", work / "base.tar", "busybox:base")
-            base = Tree()
-            base.apply(open(work / "base.tar", "rb"))
-            for folder in sorted(CASES.iterdir()):
-                if only and folder.name not in only:
-                    continue
-                context = work / folder.name
-                context.mkdir()
-                (context / "Dockerfile").write_bytes((folder / "Dockerfile").read_bytes())
-                if (folder / "context.sh").exists():
-                    subprocess.run(["bash", "-eu", folder / "context.sh"], cwd=context, check=True)
-                config, tree = build(peers, folder, context, work)
-                text = json.dumps(expected(config, tree, base), indent=2, ensure_ascii=False)
-                (folder / "expected.json").write_text(text + "\n")
-                print(folder.name, file=sys.stderr)
+        with tempfile.TemporaryDirectory(dir=options.dir) as work, ThreadPoolExecutor(os.cpu_count()) as pool:
+            cases = Cases(peers, Path(work))
+            prepare(peers, cases.work / "base.tar", options.buildah)
+            if not options.buildah:
+                list(pool.map(cases.golden, folders))
+                return
+            found = dict(zip((it.name for it in folders), pool.map(cases.by_buildah, folders)))
+            differing = {case: what for case, what in found.items() if what}
+            text = table(differing, len(found), version(peers))
+            print(text) if options.cases else write_section("buildah", text)
     finally:
         peers.close()
 

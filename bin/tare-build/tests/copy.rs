@@ -85,22 +85,22 @@ fn owners_and_modes() {
     let machine = context();
     let secret = machine.file("run.sh", "#!/bin/sh\n");
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o750)).unwrap();
-    for (flags, owner, mode) in [
-        ("", (0, 0), 0o750),
-        ("--chown=app", (1000, 1001), 0o750),
-        ("--chown=app:staff", (1000, 50), 0o750),
-        ("--chown=7", (7, 7), 0o750),
-        ("--chown=7:8", (7, 8), 0o750),
-        ("--chmod=4711", (0, 0), 0o4711),
-        ("--chown=app --chmod=600", (1000, 1001), 0o600),
-        ("--chmod=u=rwX,go=rX", (0, 0), 0o755),
-        ("--link --chown=7", (7, 7), 0o750),
+    for (flags, owner, mode, new_folder) in [
+        ("", (0, 0), 0o750, 0o755),
+        ("--chown=app", (1000, 1001), 0o750, 0o755),
+        ("--chown=app:staff", (1000, 50), 0o750, 0o755),
+        ("--chown=7", (7, 7), 0o750, 0o755),
+        ("--chown=7:8", (7, 8), 0o750, 0o755),
+        ("--chmod=4711", (0, 0), 0o4711, 0o711),
+        ("--chown=app --chmod=600", (1000, 1001), 0o600, 0o600),
+        ("--chmod=u=rwX,go=rX", (0, 0), 0o755, 0o755),
+        ("--link --chown=7", (7, 7), 0o750, 0o755),
     ] {
         let image = machine.built(&format!("FROM busybox:base\nCOPY {flags} run.sh /x/\n"), &[]);
         let file = entry(&machine, &image, "x/run.sh");
         assert_eq!((file.owner, file.mode), (owner, mode), "{flags}");
         let folder = entry(&machine, &image, "x");
-        assert_eq!((folder.owner, folder.mode, folder.mtime), (owner, 0o755, 0), "{flags}");
+        assert_eq!((folder.owner, folder.mode, folder.mtime), (owner, new_folder, 0), "{flags}");
     }
     let said = machine.build("FROM busybox:base\nCOPY --chown=nobody run.sh /x\n", &[]);
     said.refused(&["Dockerfile:2", "nobody"]);

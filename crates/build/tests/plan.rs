@@ -184,7 +184,7 @@ HEALTHCHECK --interval=30s CMD true
             "COPY --chown=app a b /x/ # buildkit",
             "ADD --chmod=755 a /x # buildkit",
             "LABEL l=m",
-            "EXPOSE map[53/udp:{} 80/tcp:{}]",
+            "EXPOSE [53/udp 80/tcp]",
             "VOLUME [/data]",
             "USER app",
             "SHELL [/bin/bash -c]",

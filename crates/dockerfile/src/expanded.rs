@@ -39,9 +39,7 @@ impl Kind {
             Self::Arg(args) => Self::Arg(each(args, |arg| arg.expanded(with))?),
             Self::Copy(copy) => Self::Copy(copy.expanded(with)?),
             Self::Env(pairs) => Self::Env(each(pairs, |pair| pair.expanded(with))?),
-            Self::Expose(ports) => {
-                Self::Expose(each(ports, |port| with.words(port))?.into_iter().flatten().collect())
-            }
+            Self::Expose(ports) => Self::Expose(exposed(ports, with)?),
             Self::Label(pairs) => Self::Label(each(pairs, |pair| pair.expanded(with))?),
             Self::Run(run) => Self::Run(run.expanded(with)?),
             Self::StopSignal(signal) => Self::StopSignal(with.text(signal)?),
@@ -63,6 +61,13 @@ fn each<T, U>(
     expand: impl FnMut(&T) -> Result<U, ExpandError>,
 ) -> Result<Vec<U>, ExpandError> {
     items.iter().map(expand).collect()
+}
+
+/// Sorted as they are written, before variables are replaced: the history shows it.
+fn exposed(ports: &[String], with: &mut Expander<'_>) -> Result<Vec<String>, ExpandError> {
+    let mut sorted = ports.to_vec();
+    sorted.sort();
+    Ok(each(&sorted, |port| with.words(port))?.into_iter().flatten().collect())
 }
 
 fn optional(word: &Option<String>, with: &mut Expander<'_>) -> Result<Option<String>, ExpandError> {
@@ -106,7 +111,6 @@ impl Copy {
             destination: with.text(&self.destination)?,
             chown: optional(&self.chown, with)?,
             chmod: optional(&self.chmod, with)?,
-            exclude: each(&self.exclude, |pattern| with.text(pattern))?,
             ..self.clone()
         })
     }
@@ -121,7 +125,6 @@ impl Add {
             chown: optional(&self.chown, with)?,
             chmod: optional(&self.chmod, with)?,
             checksum: optional(&self.checksum, with)?,
-            exclude: each(&self.exclude, |pattern| with.text(pattern))?,
             ..self.clone()
         })
     }

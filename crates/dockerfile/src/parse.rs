@@ -158,7 +158,7 @@ fn read(
     file.escape = scanner.directives.escape;
     file.directives = scanner.directives.directives.clone();
     match (file.stages.is_empty(), file.global_args.is_empty()) {
-        (true, true) => Err((last, Problem::Empty)),
+        (true, true) => Err((Lines::one(scanner.number.max(1)), Problem::Empty)),
         (true, false) => Err((last, Problem::NoStage)),
         (false, _) => Ok(file),
     }

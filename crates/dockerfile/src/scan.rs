@@ -28,7 +28,8 @@ pub(crate) type Located = (Lines, Problem);
 /// Reads logical lines one by one.
 pub(crate) struct Scanner<'a> {
     rest: &'a [u8],
-    number: usize,
+    /// How many lines have been read.
+    pub(crate) number: usize,
     pub(crate) directives: DirectiveReader,
 }
 

@@ -67,6 +67,11 @@ impl Class {
         }
     }
 
+    /// Whether a range ends before it begins.
+    pub(crate) fn is_reversed(&self) -> bool {
+        self.ranges.iter().any(|(low, high)| low > high)
+    }
+
     fn matches(&self, unit: Unit) -> bool {
         self.ranges.iter().any(|(low, high)| (low..=high).contains(&&unit)) != self.negated
     }

@@ -35,7 +35,7 @@ fn each_instruction_expands_what_buildkit_expands() {
         ("USER $ID:${G:-0}", r#"User("1000:0")"#),
         ("WORKDIR /$A/\"$B\"", r#"Workdir("/alpha/two words")"#),
         ("STOPSIGNAL SIG$A", r#"StopSignal("SIGalpha")"#),
-        ("EXPOSE 80 $B \"$B\"", r#"Expose(["80", "two", "words", "two words"])"#),
+        ("EXPOSE 80 $B \"$B\"", r#"Expose(["two words", "two", "words", "80"])"#),
         ("VOLUME /$A [", r#"Volume(["/alpha", "["])"#),
         ("VOLUME [\"/$A\", \"/$B\"]", r#"Volume(["/alpha", "/two words"])"#),
         (
@@ -68,7 +68,7 @@ fn copy_and_add_expand_paths_and_flags() {
         r#"destination: "/alpha/""#,
         r#"chown: Some("1000")"#,
         r#"chmod: Some("alpha")"#,
-        r#"exclude: ["alpha*"]"#,
+        r#"exclude: ["$A*"]"#,
         r#"from: Some("b")"#,
     ] {
         assert!(copy.contains(part), "{part} {copy}");

@@ -37,8 +37,9 @@ pub(crate) fn place(
     pieces: Vec<(Piece, Option<usize>)>,
     target: &Target<'_>,
 ) -> Result<BTreeMap<LayerPath, Placed>, Error> {
-    let mut layout = Layout { target, placed: BTreeMap::new() };
+    let mut layout = Layout { target, placed: BTreeMap::new(), unpacking: false };
     for (piece, archive) in pieces {
+        layout.unpacking = archive.is_some();
         layout.piece(piece, archive)?;
     }
     Ok(layout.placed)
@@ -55,6 +56,8 @@ enum There {
 struct Layout<'a> {
     target: &'a Target<'a>,
     placed: BTreeMap<LayerPath, Placed>,
+    /// Whether the piece at hand comes out of an archive: modes are then its own.
+    unpacking: bool,
 }
 
 impl Layout<'_> {
@@ -131,7 +134,12 @@ impl Layout<'_> {
         }
         let (uid, gid) = self.target.owner.unwrap_or((0, 0));
         let time = self.target.time;
-        let metadata = Metadata { mode: 0o755, uid, gid, mtime: time, ..Metadata::default() };
+        // As mkdir(2) makes them with that mode under the usual umask.
+        let mode = match self.target.mode {
+            Some(Chmod::Octal(mode)) if !self.unpacking => *mode & 0o755,
+            _ => 0o755,
+        };
+        let metadata = Metadata { mode, uid, gid, mtime: time, ..Metadata::default() };
         let item = Item { path: path.clone(), metadata, kind: ItemKind::Directory };
         self.placed.insert(path.clone(), Placed { item, archive: None });
         Ok(())
@@ -155,20 +163,19 @@ impl Layout<'_> {
             ItemKind::HardLink(to) => ItemKind::HardLink(join(&to)?),
             kind => kind,
         };
-        let metadata = match archive {
-            Some(_) => item.metadata,
-            None => self.metadata(item.metadata, &kind),
-        };
+        let metadata = self.metadata(item.metadata, &kind);
         let item = Item { path: path.clone(), metadata, kind };
         self.placed.insert(path, Placed { item, archive });
         Ok(())
     }
 
+    /// What comes out of an archive gets the owner, but keeps its mode.
     fn metadata(&self, mut metadata: Metadata, kind: &ItemKind) -> Metadata {
         if let Some((uid, gid)) = self.target.owner {
             (metadata.uid, metadata.gid) = (uid, gid);
         }
-        if let (Some(chmod), false) = (self.target.mode, matches!(kind, ItemKind::Symlink(_))) {
+        let keeps_mode = self.unpacking || matches!(kind, ItemKind::Symlink(_));
+        if let (Some(chmod), false) = (self.target.mode, keeps_mode) {
             let directory = matches!(kind, ItemKind::Directory);
             metadata.mode = chmod.apply(metadata.mode, directory);
         }

@@ -1,7 +1,5 @@
 //! Instructions as an image's history has them: the texts that BuildKit writes.
 
-use std::collections::BTreeSet;
-
 use image::Healthcheck;
 
 use super::Copy;
@@ -57,13 +55,7 @@ pub(super) fn quoted(name: &str, words: &[String]) -> String {
     format!("{name} [{}]", words.join(" "))
 }
 
-/// `EXPOSE map[443/tcp:{} 80/tcp:{}]`, sorted as Go prints a map.
-pub(super) fn expose(ports: &[String]) -> String {
-    let sorted: BTreeSet<String> = ports.iter().map(|port| format!("{port}:{{}}")).collect();
-    format!("EXPOSE map[{}]", Vec::from_iter(sorted).join(" "))
-}
-
-/// `VOLUME [/data /logs]`, as for `SHELL`.
+/// `VOLUME [/data /logs]`, as for `EXPOSE` and `SHELL`.
 pub(super) fn bare(name: &str, words: &[String]) -> String {
     format!("{name} [{}]", words.join(" "))
 }
@@ -156,7 +148,6 @@ mod tests {
         assert_eq!(run(&args, &[], &environment), "RUN /bin/sh -c echo $A # buildkit");
         assert_eq!(quoted("CMD", &list(&["a", "b\"c\n"])), "CMD [\"a\" \"b\\\"c\\n\"]");
         assert_eq!(bare("VOLUME", &list(&["/a", "/b"])), "VOLUME [/a /b]");
-        assert_eq!(expose(&list(&["80/tcp", "443/tcp"])), "EXPOSE map[443/tcp:{} 80/tcp:{}]");
     }
 
     #[test]

@@ -236,7 +236,7 @@ impl<'p, 'a> Lowering<'p, 'a> {
             ports.extend(dockerfile::exposed_ports(word).map_err(|e| self.error(lines, e))?);
         }
         self.config.config.exposed_ports.extend(ports.iter().cloned());
-        Ok(history::expose(&ports))
+        Ok(history::bare("EXPOSE", &ports))
     }
 
     fn volume(&mut self, paths: &[String], lines: Lines) -> Result<String, Error> {
@@ -306,10 +306,12 @@ impl<'p, 'a> Lowering<'p, 'a> {
         args
     }
 
-    fn workdir(&mut self, path: &str) -> (Operation, String) {
-        let path = absolute(&self.config.config.working_dir, path);
-        self.config.config.working_dir.clone_from(&path);
-        let created_by = format!("WORKDIR {path}");
+    /// An absolute path stays in the configuration as it is written.
+    fn workdir(&mut self, written: &str) -> (Operation, String) {
+        let path = absolute(&self.config.config.working_dir, written);
+        let kept = if written.starts_with('/') { written } else { &path };
+        self.config.config.working_dir = kept.to_owned();
+        let created_by = format!("WORKDIR {kept}");
         if path == "/" {
             return (Operation::Configure, created_by);
         }

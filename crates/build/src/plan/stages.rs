@@ -303,9 +303,7 @@ impl Planner<'_> {
         if let Some(earlier) = self.based_on(&name, index) {
             let base = self.stage(earlier)?;
             let mut start = self.ends[base].clone();
-            // Its arguments keep their values, unless the image sets the variable, and only its own
-            // history speaks of them.
-            start.declared.clear();
+            // Its arguments keep their values, unless the image sets the variable.
             start.environment.set_all(&start.config.config.env);
             start.outline = StageOutline::using(used);
             start.lint = start.lint.inherited();

@@ -178,7 +178,7 @@ fn tokens(pattern: &str) -> Option<Vec<Token>> {
             }
             '*' => Token::Star,
             '?' => Token::Any,
-            '[' => Token::Class(Class::read(&mut chars)?),
+            '[' => Token::Class(Class::read(&mut chars).filter(|class| !class.is_reversed())?),
             '\\' => Token::Unit(Unit::from(chars.next()?)),
             c => Token::Unit(Unit::from(c)),
         });

@@ -1,0 +1,1 @@
+printf "PK\003\004xxxx" > a.zip

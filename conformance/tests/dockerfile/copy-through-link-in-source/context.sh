@@ -1,0 +1,1 @@
+mkdir -p d/e; touch d/e/f d/g g; ln -s d/e l

@@ -1,0 +1,1 @@
+mkdir sub; printf "FROM busybox:base\nCOPY f /x\n" > sub/My.dockerfile; echo > f
