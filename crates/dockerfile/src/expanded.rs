@@ -103,8 +103,14 @@ impl InlineFile {
     }
 }
 
+/// BuildKit looks at the variables of exclusions, and then takes the patterns as they are written.
+fn look_at(exclude: &[String], with: &mut Expander<'_>) -> Result<(), ExpandError> {
+    each(exclude, |pattern| with.text(pattern)).map(drop)
+}
+
 impl Copy {
     fn expanded(&self, with: &mut Expander<'_>) -> Result<Self, ExpandError> {
+        look_at(&self.exclude, with)?;
         Ok(Self {
             sources: each(&self.sources, |source| with.text(source))?,
             inline: each(&self.inline, |file| file.expanded(with))?,
@@ -118,6 +124,7 @@ impl Copy {
 
 impl Add {
     fn expanded(&self, with: &mut Expander<'_>) -> Result<Self, ExpandError> {
+        look_at(&self.exclude, with)?;
         Ok(Self {
             sources: each(&self.sources, |source| with.text(source))?,
             inline: each(&self.inline, |file| file.expanded(with))?,
