@@ -59,6 +59,28 @@ impl IgnorePatterns {
         Ok(Self { patterns })
     }
 
+    /// The patterns of `COPY --exclude` and `COPY --parents`: as in a file, but that there are no
+    /// comments, and that a slash at the start is a part of the pattern, so that it matches nothing.
+    ///
+    /// # Errors
+    /// A malformed pattern, or `!` alone; its line is its number.
+    pub fn of<T: AsRef<str>>(given: impl IntoIterator<Item = T>) -> Result<Self, IgnoreError> {
+        let mut patterns = Vec::new();
+        for (index, text) in given.into_iter().enumerate() {
+            let text = text.as_ref().trim();
+            if text.is_empty() {
+                continue;
+            }
+            let pattern = Pattern::as_given(text).map_err(|problem| IgnoreError {
+                line: index + 1,
+                pattern: text.to_owned(),
+                problem,
+            })?;
+            patterns.push(pattern);
+        }
+        Ok(Self { patterns })
+    }
+
     /// Whether there are no patterns.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()

@@ -281,8 +281,8 @@ pub struct Add {
     pub chmod: Option<String>,
     /// `--link`
     pub link: bool,
-    /// `--keep-git-dir`
-    pub keep_git_dir: bool,
+    /// `--keep-git-dir`, where it was given.
+    pub keep_git_dir: Option<bool>,
     /// `--checksum`: a digest or a git commit.
     pub checksum: Option<String>,
     /// `--unpack`: whether archives are unpacked; by default local ones only.

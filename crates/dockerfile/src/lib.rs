@@ -5,8 +5,8 @@
 //! and flag). [`parse`] yields a [`Dockerfile`]: global arguments and stages, each [`Instruction`]
 //! with the lines it came from and the text that progress and history show. Words stay as written;
 //! [`Instruction::expanded`] substitutes variables once their values are known. Beside it stand the
-//! two other small languages of a build context: [`IgnorePatterns`] (`.dockerignore`) and [`Glob`]
-//! (wildcards in `COPY` sources).
+//! other small languages of a build context: [`IgnorePatterns`] (`.dockerignore`), [`Glob`] (wildcards
+//! in `COPY` sources) and [`Remote`] (URLs and git references).
 //!
 //! ```
 //! let text = b"FROM debian\nARG NAME=world\nENV GREETING=\"hello $NAME\"\n";
@@ -43,6 +43,7 @@ mod mount;
 mod parse;
 mod pattern;
 mod problem;
+mod remote;
 mod scan;
 mod source;
 mod statement;
@@ -64,4 +65,5 @@ pub use instruction::{
 pub use mount::{Mount, MountError, MountKind, MountOptions, Sharing, fields};
 pub use parse::{MAX_INSTRUCTION, MAX_TEXT, parse, parse_trigger};
 pub use problem::{ParseError, Problem};
+pub use remote::{GitRef, HttpRef, Remote, RemoteError, redacted};
 pub use source::{Lines, Source};

@@ -71,7 +71,7 @@ impl Source {
     }
 
     /// The lines around `lines`, numbered, those of the range marked with `>>>`; it ends with a
-    /// newline. Empty where the text has no such line.
+    /// newline. Empty where the text has no such line. Passwords in URLs are hidden.
     pub fn excerpt(&self, lines: Lines) -> String {
         let first = lines.start.saturating_sub(CONTEXT).max(1);
         let cut = lines.end.min(lines.start.saturating_add(MARKED - 1));
@@ -87,7 +87,8 @@ impl Source {
         if cut < lines.end && !excerpt.is_empty() {
             excerpt += &format!("     | >>> … to line {}\n", lines.end);
         }
-        excerpt
+        // What people see, they show around.
+        crate::redacted(&excerpt).into_owned()
     }
 }
 

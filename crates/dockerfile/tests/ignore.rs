@@ -148,3 +148,24 @@ fn patterns_of_any_length_are_matched() {
         assert!(!patterns.matches(format!("a/{}", &name[1..]).as_bytes()), "{length}");
     }
 }
+
+#[test]
+fn patterns_of_flags_are_taken_as_given() {
+    for (pattern, path, want) in [
+        ("/a", "a", false),
+        ("a", "a", true),
+        ("./a", "a", true),
+        ("b/../a", "a", true),
+        ("#a", "#a", true),
+        (" a ", "a", true),
+        ("a/", "a/b", true),
+        (".", "a", false),
+        ("", "a", false),
+    ] {
+        let patterns = IgnorePatterns::of([pattern]).unwrap();
+        assert_eq!(patterns.matches(path.as_bytes()), want, "{pattern:?} {path:?}");
+    }
+    assert_eq!(IgnorePatterns::of(["a", "["]).unwrap_err().line, 2);
+    let both = IgnorePatterns::of(["*", "!a"]).unwrap();
+    assert!(both.matches(b"b") && !both.matches(b"a"));
+}

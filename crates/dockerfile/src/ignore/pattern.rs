@@ -34,8 +34,18 @@ pub(super) struct Subject<'a> {
 }
 
 impl Pattern {
-    /// Reads a line without blanks around it; the reason where it is malformed.
+    /// Reads a line without blanks around it; the reason where it is malformed. A slash at the start
+    /// means nothing.
     pub(super) fn new(line: &str) -> Result<Self, &'static str> {
+        Self::read(line, true)
+    }
+
+    /// As [`Pattern::new`], but what begins with a slash matches no path: none does.
+    pub(super) fn as_given(line: &str) -> Result<Self, &'static str> {
+        Self::read(line, false)
+    }
+
+    fn read(line: &str, from_file: bool) -> Result<Self, &'static str> {
         let (exception, path) = match line.strip_prefix('!') {
             Some(rest) => (true, rest.trim()),
             None => (false, line),
@@ -44,7 +54,8 @@ impl Pattern {
             return Err("an exception without a pattern");
         }
         let path = clean(path);
-        let path = if path.len() > 1 { path.trim_start_matches('/') } else { &path };
+        let relative = from_file && path.len() > 1;
+        let path = if relative { path.trim_start_matches('/') } else { &path };
         let tokens = tokens(path).ok_or("malformed pattern")?;
         Ok(Self { shape: Shape::of(&tokens), tokens, text: path.to_owned(), exception })
     }

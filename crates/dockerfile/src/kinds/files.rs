@@ -96,7 +96,7 @@ pub(super) fn add(parts: &Parts<'_>) -> Result<Kind, Problem> {
         chown: flags.text("chown"),
         chmod: flags.text("chmod"),
         link: flags.switch("link").unwrap_or(false),
-        keep_git_dir: flags.switch("keep-git-dir").unwrap_or(false),
+        keep_git_dir: flags.switch("keep-git-dir"),
         checksum: flags.text("checksum"),
         unpack: flags.switch("unpack"),
         exclude: flags.values("exclude").map(str::to_owned).collect(),
