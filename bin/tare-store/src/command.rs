@@ -1,6 +1,7 @@
 //! A file for each command: its arguments, one call, what it prints.
 
 pub(crate) mod bundle;
+pub(crate) mod fetch;
 pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod import;

@@ -28,6 +28,8 @@ struct Arguments {
 enum Command {
     /// Get an image from a registry
     Pull(command::pull::Arguments),
+    /// Get a file from a web server into the store, as a blob
+    Fetch(command::fetch::Arguments),
     /// Make an image of a root file system's tar
     Import(command::import::Arguments),
     /// List images
@@ -66,6 +68,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store.path()?)?;
     match command {
         Command::Pull(arguments) => command::pull::run(&arguments, &store),
+        Command::Fetch(arguments) => command::fetch::run(&arguments, &store),
         Command::Import(arguments) => command::import::run(&arguments, &store),
         Command::Ls(arguments) => command::ls::run(&arguments, &store),
         Command::Inspect(arguments) => command::inspect::run(&arguments, &store),

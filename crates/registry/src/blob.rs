@@ -3,7 +3,6 @@
 //! Distribution-spec, "Pulling blobs" (with `Range`, RFC 9110 section 14).
 
 use std::io::{Read, Write as _};
-use std::time::Instant;
 
 use image::{Descriptor, Digest};
 use store::{BlobWriter, Store};
@@ -14,12 +13,10 @@ use crate::Error;
 use crate::failure::Failure;
 use crate::progress::Event;
 use crate::session::Session;
-use crate::transport::{self, header};
+use crate::transport::{self, Pace, header};
 
 /// What is read at a time.
 const PIECE: usize = 128 * 1024;
-/// How much has to come in the time of a stall, in bytes.
-const TRICKLE: u64 = 16 * 1024;
 /// How far a transfer has to move on for its failures to be forgotten, in bytes.
 const PROGRESS: u64 = 1024 * 1024;
 
@@ -148,7 +145,7 @@ impl Transfer<'_> {
     ) -> Result<(), Halt> {
         let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
         let size = self.blob.size();
-        let mut pace = Pace { since: Instant::now(), bytes: 0 };
+        let mut pace = Pace::new();
         let mut piece = vec![0; PIECE];
         let mut at = start;
         while at < size {
@@ -159,7 +156,8 @@ impl Transfer<'_> {
             }
             self.append(&piece[..count], at, partial)?;
             at += count as u64;
-            pace.check(count as u64, self.session).map_err(|reason| self.broken_off(at, reason))?;
+            pace.check(count as u64, self.session.http.stall())
+                .map_err(|reason| self.broken_off(at, reason))?;
         }
         match body.read(&mut piece[..1]) {
             Ok(0) => Ok(()),
@@ -246,24 +244,6 @@ fn announced(response: &Response<Body>, start: u64, size: u64) -> Result<(), Fai
     match length.map(|length| start.saturating_add(length)) {
         Some(found) if found != size => Err(Failure::Size { expected: size, found }),
         _ => Ok(()),
-    }
-}
-
-/// How fast it goes: a peer that sends a byte now and then is a stalled one.
-struct Pace {
-    since: Instant,
-    bytes: u64,
-}
-
-impl Pace {
-    fn check(&mut self, count: u64, session: &Session<'_>) -> Result<(), String> {
-        self.bytes += count;
-        if self.since.elapsed() < session.http.stall() {
-            return Ok(());
-        }
-        let bytes = std::mem::take(&mut self.bytes);
-        self.since = Instant::now();
-        if bytes >= TRICKLE { Ok(()) } else { Err(format!("only {bytes} bytes came in that time")) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 
-/// Why a pull failed.
+/// Why a pull or a fetch failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,6 +20,20 @@ pub enum Error {
         repository: String,
         /// Why.
         source: Box<Failure>,
+    },
+    /// A web server and we did not come together.
+    #[error("cannot get {url}")]
+    Resource {
+        /// The URL, without its password.
+        url: String,
+        /// Why.
+        source: Box<Failure>,
+    },
+    /// A URL that cannot be fetched. Shown without its password.
+    #[error("{url:?} is not a URL that HTTP can get: want http:// or https://")]
+    Url {
+        /// The URL, without its password.
+        url: String,
     },
     /// The store did not take it.
     #[error("cannot store {what}")]
@@ -60,6 +74,7 @@ impl Error {
             Self::Registry { registry, repository, source, .. } => {
                 source.hint(registry, repository)
             }
+            Self::Resource { source, .. } => source.hint_for_resource(),
             _ => None,
         }
     }

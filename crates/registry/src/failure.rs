@@ -42,6 +42,30 @@ pub enum Failure {
         /// When it wants to be asked again.
         retry_after: Option<Duration>,
     },
+    /// A web server's answer that says no.
+    #[error("the server answered {}{}", status_line(*.status), said(.message))]
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// The server's reason, made printable and short.
+        message: Option<String>,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// A resource has not the digest that was demanded.
+    #[error("the checksum does not match: its digest is {found}, not {expected}")]
+    Checksum {
+        /// What was demanded.
+        expected: Digest,
+        /// What came.
+        found: Digest,
+    },
+    /// A resource has more bytes than it may have.
+    #[error("it is larger than the {limit} bytes that it may have")]
+    TooLarge {
+        /// How many it may have.
+        limit: u64,
+    },
     /// The registry wants to know who we are.
     #[error("the registry asks for a login{}", said(.message))]
     LoginNeeded {
@@ -144,7 +168,7 @@ impl Failure {
         match self {
             Self::Transport { temporary, .. } => *temporary,
             Self::Timeout(_) | Self::Broken { .. } | Self::Range { .. } => true,
-            Self::Status { status, .. } => {
+            Self::Status { status, .. } | Self::Answer { status, .. } => {
                 matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
             }
             Self::Token { source, .. } => source.is_temporary(),
@@ -155,10 +179,30 @@ impl Failure {
     /// How long the registry wants to be left alone.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Status { retry_after, .. } => *retry_after,
+            Self::Status { retry_after, .. } | Self::Answer { retry_after, .. } => *retry_after,
             Self::Token { source, .. } => source.retry_after(),
             _ => None,
         }
+    }
+
+    /// What the user may try where a resource of a web server cannot be had.
+    pub(crate) fn hint_for_resource(&self) -> Option<String> {
+        Some(match self {
+            Self::Answer { status: 401 | 403, .. } => {
+                "the server wants a login, or does not know the path; check the URL".to_owned()
+            }
+            Self::Answer { status: 404 | 410, .. } => "check the URL".to_owned(),
+            Self::Checksum { .. } => {
+                "the resource was changed, or the checksum is that of something else".to_owned()
+            }
+            Self::Transport { reason, .. } if reason.contains("certificate") => {
+                "if you trust the server, name its authority with SSL_CERT_FILE".to_owned()
+            }
+            Self::Transport { .. } | Self::Timeout(_) => {
+                "check the URL, the network and the proxy settings".to_owned()
+            }
+            _ => return None,
+        })
     }
 
     /// What the user may try.

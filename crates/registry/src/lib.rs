@@ -1,4 +1,5 @@
-//! The distribution API, as a client: images from registries into the store.
+//! The distribution API, as a client: images from registries into the store. And [`fetch()`]: what any
+//! web server gives.
 //!
 //! ```text
 //! Reference ─▶ endpoint ─▶ session ─▶ manifest ─▶ pull ─▶ blob ─▶ Store
@@ -24,6 +25,7 @@ mod credentials;
 mod endpoint;
 mod error;
 mod failure;
+mod fetch;
 mod manifest;
 mod options;
 mod progress;
@@ -36,6 +38,7 @@ mod transport;
 pub use credentials::{Credentials, CredentialsError, Secret};
 pub use error::Error;
 pub use failure::Failure;
+pub use fetch::{Fetched, Resource, fetch};
 pub use options::{Options, Proxies, Retries, Timeouts, Trust};
 pub use progress::{Event, Progress};
 pub use pull::{Pulled, pull};

@@ -1,10 +1,10 @@
-//! What a pull tells while it works.
+//! What a pull or a fetch tells while it works.
 
 use std::time::Duration;
 
 use image::Digest;
 
-/// Something that happened during a pull.
+/// Something that happened meanwhile.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -33,6 +33,16 @@ pub enum Event<'a> {
     Done {
         /// Its digest.
         digest: Digest,
+    },
+    /// A resource of a web server begins to arrive.
+    Opened {
+        /// Its size in bytes, where the server says it.
+        size: Option<u64>,
+    },
+    /// More of a resource has arrived.
+    More {
+        /// How many bytes more.
+        bytes: u64,
     },
     /// Something failed for the moment, and will be tried again.
     Retry {

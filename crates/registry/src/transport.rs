@@ -19,6 +19,11 @@ const USER_AGENT: &str = concat!("tare/", env!("CARGO_PKG_VERSION"));
 /// A registry's blob store is one redirect away; some have two.
 const MAX_REDIRECTS: u32 = 5;
 
+/// As many as browsers and Go follow.
+const MAX_REDIRECTS_ANYWHERE: u32 = 10;
+/// How much has to come in the time of a stall, in bytes.
+const TRICKLE: u64 = 16 * 1024;
+
 /// Speaks HTTP. Clones share their connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
@@ -33,6 +38,18 @@ impl Http {
     /// # Errors
     /// Certificates that cannot be read, and a malformed proxy.
     pub(crate) fn new(options: &Options, scheme: Scheme) -> Result<Self, Error> {
+        Self::with_redirects(options, scheme, MAX_REDIRECTS)
+    }
+
+    /// For any web server: as [`Http::new`], with more redirects.
+    ///
+    /// # Errors
+    /// As [`Http::new`].
+    pub(crate) fn for_any_server(options: &Options, scheme: Scheme) -> Result<Self, Error> {
+        Self::with_redirects(options, scheme, MAX_REDIRECTS_ANYWHERE)
+    }
+
+    fn with_redirects(options: &Options, scheme: Scheme, redirects: u32) -> Result<Self, Error> {
         let timeouts = options.timeouts;
         let encrypted = scheme == Scheme::Https && options.trust != Trust::Anybody;
         let agent = Agent::config_builder()
@@ -40,7 +57,7 @@ impl Http {
             .https_only(encrypted)
             .tls_config(tls(&options.trust)?)
             .proxy(proxy::of(&options.proxies, scheme)?)
-            .max_redirects(MAX_REDIRECTS)
+            .max_redirects(redirects)
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .user_agent(USER_AGENT)
             // A body that was compressed on the way would have another digest.
@@ -146,9 +163,9 @@ pub(crate) fn failure(error: ureq::Error) -> Failure {
         ureq::Error::Io(error) => io_failure(&error),
         ureq::Error::Timeout(which) => Failure::Timeout(which.to_string()),
         ureq::Error::HostNotFound => lasting("there is no host of this name".to_owned()),
-        ureq::Error::TooManyRedirects => lasting(format!("more than {MAX_REDIRECTS} redirects")),
+        ureq::Error::TooManyRedirects => lasting("it redirects too often".to_owned()),
         ureq::Error::RequireHttpsOnly(_) => {
-            lasting("the registry leads from TLS to plain HTTP".to_owned())
+            lasting("the server leads from TLS to plain HTTP".to_owned())
         }
         ureq::Error::Rustls(error) => lasting(format!("TLS: {error}")),
         ureq::Error::BodyStalled => {
@@ -173,7 +190,7 @@ fn io_failure(error: &io::Error) -> Failure {
     let tls = error.kind() == ErrorKind::InvalidData;
     let reason = match (tls, error.kind()) {
         (true, _) => format!("TLS: {error}"),
-        (_, ErrorKind::UnexpectedEof) => "the registry closed the connection".to_owned(),
+        (_, ErrorKind::UnexpectedEof) => "the server closed the connection".to_owned(),
         _ => error.to_string(),
     };
     Failure::Transport { reason, temporary }
@@ -182,4 +199,30 @@ fn io_failure(error: &io::Error) -> Failure {
 /// A header's value, where it is text.
 pub(crate) fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
+}
+
+/// How fast it goes: a peer that sends a byte now and then is a stalled one.
+pub(crate) struct Pace {
+    since: Instant,
+    bytes: u64,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        Self { since: Instant::now(), bytes: 0 }
+    }
+
+    /// Counts bytes that have come.
+    ///
+    /// # Errors
+    /// What is wrong when too little came in the time that a stall may take.
+    pub(crate) fn check(&mut self, count: u64, stall: Duration) -> Result<(), String> {
+        self.bytes += count;
+        if self.since.elapsed() < stall {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut self.bytes);
+        self.since = Instant::now();
+        if bytes >= TRICKLE { Ok(()) } else { Err(format!("only {bytes} bytes came in that time")) }
+    }
 }
