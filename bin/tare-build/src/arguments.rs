@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use build::plan::{Entitlements, Network};
-use build::{Host, Volume};
+use build::{GitProgram, Host, NamedSource, Volume};
 use clap::{Parser, ValueEnum};
 use cli::ProgressMode;
 use image::{Platform, Reference};
@@ -15,14 +15,16 @@ use crate::secrets::SecretFlag;
 
 /// Build an image from a Dockerfile.
 ///
-/// PATH is the build context: a directory, or - for a tar (plain, gzip or zstd) or a Dockerfile on
-/// standard input. The image's digest is printed on standard output; all else goes to standard error.
+/// The build context is a directory; a git repository (https://HOST/REPO.git#REF:DIR, git@HOST:REPO);
+/// the URL of a tar or a Dockerfile; or - for a tar (plain or compressed) or a Dockerfile on standard
+/// input. A Dockerfile alone has no context. With a context from elsewhere, --file is a path in it.
+/// The image's digest is printed on standard output; all else goes to standard error.
 #[derive(Debug, Parser)]
 #[command(name = "tare-build", version)]
 pub(crate) struct Arguments {
     /// The build context
-    #[arg(value_name = "PATH | -")]
-    pub(crate) context: PathBuf,
+    #[arg(value_name = "PATH | URL | -")]
+    pub(crate) context: String,
     /// The Dockerfile [default: PATH/Dockerfile]; - is standard input
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
@@ -32,6 +34,10 @@ pub(crate) struct Arguments {
     /// Set a build argument; without a value, to that of the environment variable
     #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
     build_arg: Vec<String>,
+    /// Replace the images and stages of a name: by a directory, docker-image://IMAGE,
+    /// oci-layout://DIR[:TAG], or a URL as for the context; may be given several times
+    #[arg(long = "build-context", value_name = "NAME=CONTEXT", value_parser = build_context)]
+    pub(crate) contexts: Vec<(String, NamedSource)>,
     /// Build this stage, by name or number [default: the last]
     #[arg(long, value_name = "STAGE")]
     pub(crate) target: Option<String>,
@@ -135,10 +141,10 @@ impl Arguments {
 
     /// The Dockerfile as a user would name it from where they are; `name` is what the builder calls it.
     pub(crate) fn dockerfile_shown(&self, name: &str) -> String {
-        let here = self.context.as_os_str() == "-" || self.context == Path::new(".");
+        let here = matches!(&*self.context, "-" | ".");
         match self.file.is_some() || here {
             true => name.to_owned(),
-            false => self.context.join(name).display().to_string(),
+            false => Path::new(&self.context).join(name).display().to_string(),
         }
     }
 
@@ -199,6 +205,42 @@ impl Arguments {
         })?;
         Ok(Some(seconds))
     }
+}
+
+/// What git may know of this environment: where programs are, and how the network is reached.
+const FOR_GIT: [&str; 11] = [
+    "PATH",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// git, with as little of the environment as it needs. Repositories that a Dockerfile names may be
+/// fetched with the user's keys where the agent was forwarded (`--ssh default`).
+pub(crate) fn git(forward_agent: bool) -> GitProgram {
+    let variable = |name: &&str| Some(((*name).into(), environment(name)?.into()));
+    GitProgram {
+        program: "git".into(),
+        environment: FOR_GIT.iter().filter_map(variable).collect(),
+        ssh_agent: environment("SSH_AUTH_SOCK").map(PathBuf::from),
+        forward_agent,
+    }
+}
+
+fn build_context(text: &str) -> Result<(String, NamedSource), String> {
+    let (name, context) = text.split_once('=').ok_or("expected NAME=CONTEXT")?;
+    if name.is_empty() || context.is_empty() {
+        return Err("expected NAME=CONTEXT".to_owned());
+    }
+    let context = context.parse().map_err(|error: build::Error| error.to_string())?;
+    Ok((name.to_owned(), context))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge, where the environment is read")]

@@ -59,9 +59,9 @@ fn runtime(arguments: &Arguments) -> anyhow::Result<PathBuf> {
 }
 
 fn inputs(arguments: &Arguments) -> anyhow::Result<Inputs> {
-    let context = match arguments.context.as_os_str() == "-" {
-        true => ContextSource::Stream(Box::new(io::stdin())),
-        false => ContextSource::Directory(arguments.context.clone()),
+    let context = match &*arguments.context {
+        "-" => ContextSource::Stream(Box::new(io::stdin())),
+        context => context.parse().map_err(failure::explain)?,
     };
     let dockerfile = match &arguments.file {
         None => DockerfileSource::Default,
@@ -76,12 +76,14 @@ fn inputs(arguments: &Arguments) -> anyhow::Result<Inputs> {
         }
         Some(file) => DockerfileSource::Path(file.clone()),
     };
-    Ok(Inputs { dockerfile, context })
+    Ok(Inputs { dockerfile, context, named: arguments.contexts.clone() })
 }
 
 impl Arguments {
     pub(crate) fn options(&self) -> anyhow::Result<BuildOptions> {
         let build_args = self.build_args();
+        let agents = agents::given(&self.agents)?;
+        let forwarded = agents.contains_key("default");
         Ok(BuildOptions {
             tags: self.tags.clone(),
             source_date_epoch: self.source_date_epoch(&build_args)?,
@@ -95,13 +97,14 @@ impl Arguments {
             network: self.network.into(),
             allow: self.entitlements(),
             secrets: secrets::given(&self.secrets)?,
-            agents: agents::given(&self.agents)?,
+            agents,
             hosts: self.hosts.clone(),
             ulimits: self.ulimits.clone(),
             shm_size: self.shm_size,
             cgroup_parent: self.cgroup_parent.clone(),
             volumes: self.volumes.clone(),
             puller: cli::sibling("tare-store").unwrap_or_else(|_| "tare-store".into()),
+            git: arguments::git(forwarded),
             driver: self.driver,
         })
     }

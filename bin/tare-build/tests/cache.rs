@@ -7,7 +7,7 @@ mod machine;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use machine::Machine;
+use machine::{BASE, Machine};
 
 const DOCKERFILE: &str = "\
 FROM busybox:base
@@ -230,4 +230,16 @@ fn the_cache_survives_gc() {
     assert_eq!((said.out.trim(), said.cached()), (&*first, 6), "{}", said.err);
     machine.file("app.py", "print(2)\n");
     assert_eq!(machine.build(DOCKERFILE, &[]).code, Some(0));
+}
+
+#[test]
+fn another_source_of_the_same_stage_is_another_step() {
+    let machine = Machine::new();
+    let text =
+        |source: &str| format!("FROM {BASE} AS one\nFROM {BASE}\nCOPY --from=one {source} /x\n");
+    let first = machine.built(&text("/etc/passwd"), &[]);
+    let second = machine.built(&text("/etc/group"), &[]);
+    assert!(machine.cat(&first, "x").starts_with("root:x:0:0:"));
+    assert_eq!(machine.cat(&second, "x"), "root:x:0:\napp:x:1001:\nstaff:x:50:\n");
+    machine.build(&text("/none"), &[]).refused(&["Dockerfile:3", "/none"]);
 }

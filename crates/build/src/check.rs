@@ -7,10 +7,9 @@ use dockerfile::lint::{Finding, Options};
 use dockerfile::{Directives, Dockerfile, ParseError, Source};
 use store::Store;
 
-use crate::context;
 use crate::images::AtHand;
 use crate::plan::{self, BuildArgs, Examined, Outline};
-use crate::{BuildOptions, Error, Inputs};
+use crate::{BuildOptions, Error, Inputs, Interrupt, Silent};
 
 /// The build argument that takes the `check` directive's place.
 const ARGUMENT: &str = "BUILDKIT_DOCKERFILE_CHECK";
@@ -33,8 +32,10 @@ pub struct Checked {
 /// # Errors
 /// The Dockerfile or its context cannot be read. What is wrong in the Dockerfile is in the result.
 pub fn check(store: &Store, inputs: Inputs, options: &BuildOptions) -> Result<Checked, Error> {
-    let opened = context::open(inputs.context, inputs.dockerfile, &store.build_dir());
-    let (context, dockerfile) = match opened {
+    let Inputs { dockerfile, context, named } = inputs;
+    let interrupt = Interrupt::new();
+    let opener = crate::opener(store, options, &Silent, &interrupt);
+    let (context, dockerfile) = match opener.open(context, dockerfile) {
         Ok(opened) => opened,
         Err(Error::Dockerfile(error)) => {
             return Ok(Checked::unreadable(error, &options.build_args));
@@ -42,7 +43,8 @@ pub fn check(store: &Store, inputs: Inputs, options: &BuildOptions) -> Result<Ch
         Err(error) => return Err(error),
     };
     let platform = options.platforms.first().cloned();
-    let settings = plan::Settings { check: true, ..crate::settings(options, platform, &context) };
+    let settings = crate::settings(options, platform, &context, &crate::meanings(&named));
+    let settings = plan::Settings { check: true, ..settings };
     let rules = match rules(&dockerfile.directives, &dockerfile.source, &options.build_args) {
         Ok(rules) => rules,
         Err(error) => return Ok(Checked::refused(dockerfile, error)),

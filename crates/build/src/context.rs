@@ -1,20 +1,32 @@
-//! The build context and the Dockerfile, from wherever they come.
+//! Build contexts and the Dockerfile, from wherever they come.
+//!
+//! A context of the host is what `.dockerignore` leaves of a directory. One that comes from elsewhere
+//! (a tar, a web server, a repository) is taken whole, as BuildKit takes it; the Dockerfile is then
+//! looked for inside it, and no link leads out of it.
 
-use std::fs;
+mod all;
+mod local;
+mod remote;
+
+pub(crate) use all::Contexts;
+
 use std::io::{Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use dockerfile::{Dockerfile, IgnorePatterns};
+use store::Store;
 use tree::{LayerPath, Tree};
 
-use crate::Error;
-use crate::options::{ContextSource, DockerfileSource};
+use crate::git::Checkout;
+use crate::options::{ContextSource, DockerfileSource, GitProgram, NamedSource};
 use crate::source::{Archive, Directory, Layers, Source, is_archive};
+use crate::{Error, Event, Interrupt, Progress, StepId};
 
 /// A build context that is ready to be copied from.
 pub(crate) enum Context {
     Directory(Directory),
+    Checkout(Checkout),
     Archive(Archive),
     Empty(Layers),
 }
@@ -22,11 +34,15 @@ pub(crate) enum Context {
 /// No Dockerfile is larger.
 const MAX_DOCKERFILE: u64 = 16 << 20;
 
+/// The step that shows how contexts are fetched.
+const LOAD: StepId = StepId(usize::MAX - 1);
+
 impl Context {
     /// What files are copied from.
     pub(crate) fn source(&self) -> Source<'_> {
         match self {
             Self::Directory(directory) => Source::Directory(directory),
+            Self::Checkout(checkout) => Source::Directory(&checkout.directory),
             Self::Archive(archive) => Source::Layers(&archive.layers),
             Self::Empty(layers) => Source::Layers(layers),
         }
@@ -36,7 +52,7 @@ impl Context {
     pub(crate) fn ignored(&self) -> IgnorePatterns {
         match self {
             Self::Directory(directory) => directory.ignored().clone(),
-            Self::Archive(_) | Self::Empty(_) => IgnorePatterns::default(),
+            Self::Checkout(_) | Self::Archive(_) | Self::Empty(_) => IgnorePatterns::default(),
         }
     }
 
@@ -46,142 +62,135 @@ impl Context {
             directory.save_hashes();
         }
     }
-}
 
-/// Opens the context and parses the Dockerfile. `work` is the builder's folder in the store.
-pub(crate) fn open(
-    context: ContextSource,
-    dockerfile: DockerfileSource,
-    work: &Path,
-) -> Result<(Context, Dockerfile), Error> {
-    match context {
-        ContextSource::Directory(path) => directory(&path, dockerfile, work),
-        ContextSource::Stream(reader) => stream(reader, dockerfile, work),
+    fn empty(name: &str) -> Self {
+        Self::Empty(Layers::new(name, Arc::new(Tree::new()), []))
     }
 }
 
-fn directory(
-    path: &Path,
-    dockerfile: DockerfileSource,
-    work: &Path,
-) -> Result<(Context, Dockerfile), Error> {
-    if !path.is_dir() {
-        return Err(Error::Context(path.to_owned()));
+/// Opens contexts.
+pub(crate) struct Opener<'a> {
+    pub(crate) store: &'a Store,
+    /// The program that fetches from web servers.
+    pub(crate) fetcher: &'a Path,
+    pub(crate) git: &'a GitProgram,
+    /// Whether a repository's `.git` is part of the main context.
+    pub(crate) keep_git_dir: bool,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) interrupt: &'a Interrupt,
+}
+
+impl Opener<'_> {
+    /// Opens the main context and parses the Dockerfile.
+    pub(crate) fn open(
+        &self,
+        context: ContextSource,
+        dockerfile: DockerfileSource,
+    ) -> Result<(Context, Dockerfile), Error> {
+        match context {
+            ContextSource::Directory(path) => local::open(&path, dockerfile, &self.hashes()),
+            ContextSource::Stream(reader) => self.stream(reader, Path::new("-"), dockerfile),
+            ContextSource::Http(what) => {
+                let fetched = self.download(&what)?;
+                let file = std::fs::File::open(&fetched.path)
+                    .map_err(|error| Error::io("open", &fetched.path, error))?;
+                let name = dockerfile::redacted(&what.url).into_owned();
+                self.stream(Box::new(file), Path::new(&name), dockerfile)
+            }
+            ContextSource::Git(what) => {
+                let keep = what.keep_git_dir.unwrap_or(self.keep_git_dir);
+                let context = Context::Checkout(self.checkout(&what, keep)?);
+                let parsed = inside(&context.source(), dockerfile)?;
+                Ok((context, parsed))
+            }
+        }
     }
-    let (name, text, beside) = match dockerfile {
-        DockerfileSource::Text { name, text } => (name, text, None),
-        DockerfileSource::Path(file) => {
-            (file.display().to_string(), read_file(&file)?, Some(with_ignore(&file)))
-        }
-        DockerfileSource::Default => {
-            let file = default_file(path);
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (name, read_file(&file)?, Some(with_ignore(&file)))
-        }
-    };
-    let parsed = dockerfile::parse(&text, &name)?;
-    let ignored = ignore_file(path, beside)?;
-    let context = Directory::open_at(path, ignored, &work.join("hashes"))?;
-    Ok((Context::Directory(context), parsed))
-}
 
-/// `Dockerfile`, or `dockerfile` where only that is there, as BuildKit has it.
-fn default_file(context: &Path) -> PathBuf {
-    let usual = context.join("Dockerfile");
-    let lower = context.join("dockerfile");
-    if !usual.exists() && lower.exists() { lower } else { usual }
-}
+    /// Opens a context that has a name. `None` for an image: it is not a context of its own.
+    pub(crate) fn named(&self, source: &NamedSource) -> Result<Option<Context>, Error> {
+        Ok(Some(match source {
+            NamedSource::Directory(path) => Context::Directory(local::named(path, &self.hashes())?),
+            NamedSource::Image(_) => return Ok(None),
+            NamedSource::Git(what) => {
+                let keep = what.keep_git_dir.unwrap_or(false);
+                Context::Checkout(self.checkout(what, keep)?)
+            }
+            NamedSource::Http(what) => Context::Archive(self.as_a_file(what)?),
+        }))
+    }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::NoDockerfile {
-            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            place: match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-                Some(parent) => parent.display().to_string(),
-                None => "the current directory".to_owned(),
+    fn hashes(&self) -> std::path::PathBuf {
+        self.store.build_dir().join("hashes")
+    }
+
+    fn spool(&self) -> std::path::PathBuf {
+        self.store.build_dir().join("spool")
+    }
+
+    /// A tar, or a Dockerfile and no files at all.
+    fn stream(
+        &self,
+        mut reader: Box<dyn Read + Send>,
+        name: &Path,
+        dockerfile: DockerfileSource,
+    ) -> Result<(Context, Dockerfile), Error> {
+        let fail = |error| Error::io("read the context from", name, error);
+        // Enough to see the header of a tar behind any compression.
+        let mut head = Vec::new();
+        reader.by_ref().take(1 << 20).read_to_end(&mut head).map_err(fail)?;
+        if is_archive(Cursor::new(&head)).map_err(fail)? {
+            let archive = Archive::read(name, Cursor::new(head).chain(reader), &self.spool())?;
+            let context = Context::Archive(archive);
+            let parsed = inside(&context.source(), dockerfile)?;
+            return Ok((context, parsed));
+        }
+        reader.take(MAX_DOCKERFILE).read_to_end(&mut head).map_err(fail)?;
+        let parsed = match dockerfile {
+            DockerfileSource::Text { name, text } => dockerfile::parse(&text, &name)?,
+            _ => dockerfile::parse(&head, &name.to_string_lossy())?,
+        };
+        Ok((Context::empty("the build context, which is empty"), parsed))
+    }
+
+    fn show<T>(
+        &self,
+        name: &str,
+        work: impl FnOnce(&mut dyn FnMut(&[u8])) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.progress.event(LOAD, Event::Started { name });
+        let started = std::time::Instant::now();
+        let result = work(&mut |bytes| self.progress.event(LOAD, Event::Output { bytes }));
+        let elapsed = started.elapsed();
+        self.progress.event(
+            LOAD,
+            match &result {
+                Ok(_) => Event::Done { elapsed },
+                Err(Error::Interrupted) => Event::Canceled,
+                Err(_) => Event::Failed { elapsed },
             },
-        },
-        _ => Error::io("read the Dockerfile", path, error),
-    })
-}
-
-/// `<Dockerfile>.dockerignore`, which comes before the context's own.
-fn with_ignore(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".dockerignore");
-    name.into()
-}
-
-fn ignore_file(context: &Path, beside: Option<PathBuf>) -> Result<IgnorePatterns, Error> {
-    for path in beside.into_iter().chain([context.join(".dockerignore")]) {
-        match fs::read(&path) {
-            Ok(text) => return parse_ignore(&text, &path.display().to_string()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("read", path, error)),
-        }
+        );
+        result
     }
-    Ok(IgnorePatterns::default())
 }
 
-fn parse_ignore(text: &[u8], file: &str) -> Result<IgnorePatterns, Error> {
-    IgnorePatterns::parse(text).map_err(|source| Error::Ignore { file: file.to_owned(), source })
-}
-
-fn stream(
-    mut reader: Box<dyn Read + Send>,
-    dockerfile: DockerfileSource,
-    work: &Path,
-) -> Result<(Context, Dockerfile), Error> {
-    let name = Path::new("-");
-    let fail = |error| Error::io("read the context from", name, error);
-    // Enough to see the header of a tar behind any compression.
-    let mut head = Vec::new();
-    reader.by_ref().take(1 << 20).read_to_end(&mut head).map_err(fail)?;
-    if is_archive(Cursor::new(&head)).map_err(fail)? {
-        return archive(Cursor::new(head).chain(reader), dockerfile, work);
-    }
-    reader.take(MAX_DOCKERFILE).read_to_end(&mut head).map_err(fail)?;
-    let parsed = match dockerfile {
-        DockerfileSource::Text { name, text } => dockerfile::parse(&text, &name)?,
-        _ => dockerfile::parse(&head, "-")?,
-    };
-    let layers = Layers::new("the build context, which is empty", Arc::new(Tree::new()), []);
-    Ok((Context::Empty(layers), parsed))
-}
-
-fn archive(
-    reader: impl Read,
-    dockerfile: DockerfileSource,
-    work: &Path,
-) -> Result<(Context, Dockerfile), Error> {
-    let Archive { layers, spool } = Archive::read(Path::new("-"), reader, &work.join("spool"))?;
-    let text = |path: &str| match LayerPath::new(path) {
-        Ok(path) => layers.text(&path),
-        Err(_) => Ok(None),
-    };
+/// The Dockerfile of a context that came from elsewhere.
+fn inside(source: &Source<'_>, dockerfile: DockerfileSource) -> Result<Dockerfile, Error> {
     let (name, bytes) = match dockerfile {
         DockerfileSource::Text { name, text } => (name, text),
-        DockerfileSource::Default => ("Dockerfile".to_owned(), required(&text, "Dockerfile")?),
+        DockerfileSource::Default => ("Dockerfile".to_owned(), required(source, "Dockerfile")?),
         DockerfileSource::Path(path) => {
             let path = path.to_string_lossy().into_owned();
-            let bytes = required(&text, &path)?;
+            let bytes = required(source, &path)?;
             (path, bytes)
         }
     };
-    let parsed = dockerfile::parse(&bytes, &name)?;
-    let beside = text(&format!("{name}.dockerignore"))?;
-    let ignored = match beside.map_or_else(|| text(".dockerignore"), |found| Ok(Some(found)))? {
-        Some(found) => parse_ignore(&found, ".dockerignore")?,
-        None => IgnorePatterns::default(),
-    };
-    let layers = layers.without(ignored);
-    Ok((Context::Archive(Archive { layers, spool }), parsed))
+    Ok(dockerfile::parse(&bytes, &name)?)
 }
 
-fn required(
-    text: &impl Fn(&str) -> Result<Option<Vec<u8>>, Error>,
-    path: &str,
-) -> Result<Vec<u8>, Error> {
-    let place = "the build context".to_owned();
-    text(path)?.ok_or_else(|| Error::NoDockerfile { name: path.to_owned(), place })
+fn required(source: &Source<'_>, path: &str) -> Result<Vec<u8>, Error> {
+    let text = match LayerPath::new(path) {
+        Ok(path) => source.text(&path)?,
+        Err(_) => None,
+    };
+    text.ok_or_else(|| Error::NoDockerfile { name: path.to_owned(), place: source.place() })
 }

@@ -58,6 +58,27 @@ pub enum Error {
         /// What the program that pulls said, if it was tried.
         pull: Option<String>,
     },
+    /// A resource of a web server could not be had.
+    #[error("cannot get {url}{}", because(said))]
+    Fetch {
+        /// Its URL, without its password.
+        url: String,
+        /// What the program that fetches said.
+        said: String,
+    },
+    /// A tree of a git repository could not be had.
+    #[error("cannot {action} {remote}{}", because(said))]
+    Git {
+        /// `fetch ref main of`, …
+        action: String,
+        /// The repository, without its password.
+        remote: String,
+        /// What git said, or what is wrong.
+        said: String,
+    },
+    /// A remote source that is none.
+    #[error(transparent)]
+    Remote(#[from] dockerfile::RemoteError),
     /// An image has no variant for the platform.
     #[error("image {name} is for {found}, not for {wanted}")]
     WrongPlatform {
@@ -178,8 +199,16 @@ pub enum Error {
     #[error("interrupted")]
     Interrupted,
     /// The context is not one.
-    #[error("cannot use {0:?} as build context: it is neither a directory nor -")]
+    #[error("cannot use {0:?} as build context: it is neither a directory, nor a URL, nor -")]
     Context(PathBuf),
+    /// A `--build-context` that is none.
+    #[error("cannot use {context:?} as build context: {reason}")]
+    NamedContext {
+        /// What was given.
+        context: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// There is no Dockerfile.
     #[error("there is no {name} in {place}")]
     NoDockerfile {
@@ -242,19 +271,27 @@ pub enum Error {
     Internal(&'static str),
 }
 
-/// What the pulling program said, as one line: the causes that it gave, or else its last words.
+/// Why an image was not pulled, if that was tried.
 fn and_not_pulled(said: Option<&str>) -> String {
-    let Some(said) = said else { return String::new() };
+    let reason = reason(said.unwrap_or_default());
+    reason.map_or_else(String::new, |reason| format!(", and cannot be pulled: {reason}"))
+}
+
+/// The reason that a program gave, after a colon.
+fn because(said: &str) -> String {
+    reason(said).map_or_else(String::new, |reason| format!(": {reason}"))
+}
+
+/// What a program said, as one line: the causes that it gave, or else its last words.
+fn reason(said: &str) -> Option<String> {
     let lines = || said.lines().map(str::trim).filter(|line| !line.is_empty());
     let causes: Vec<&str> = lines().filter_map(|line| line.strip_prefix("caused by: ")).collect();
-    let reason = match causes.is_empty() {
-        false => causes.join(": "),
-        true => match lines().rfind(|line| !line.starts_with("hint: ")) {
-            Some(last) => last.split_once("error: ").map_or(last, |(_, reason)| reason).to_owned(),
-            None => return String::new(),
-        },
-    };
-    format!(", and cannot be pulled: {reason}")
+    if !causes.is_empty() {
+        return Some(causes.join(": "));
+    }
+    let last = lines().rfind(|line| !line.starts_with("hint: "))?;
+    let last = last.split_once("error: ").map_or(last, |(_, reason)| reason);
+    Some(last.trim_start_matches("fatal: ").to_owned())
 }
 
 /// Lines of output below a message, indented.

@@ -8,6 +8,7 @@ use image::manifest::Descriptor;
 use image::{ImageConfig, Platform};
 use store::Store;
 
+use crate::inputs::LAYOUT;
 use crate::plan::{Bases, Request};
 use crate::record::LayerRef;
 use crate::solve::{Image, Snapshot};
@@ -30,19 +31,10 @@ pub(crate) struct Images<'a> {
 
 impl Bases for Images<'_> {
     fn config(&mut self, request: &Request) -> Result<ImageConfig, Error> {
-        let pulled = if self.always_pull { Some(self.pull(request)) } else { None };
-        let mut descriptor = self.store.resolve(&request.name)?;
-        let mut said = pulled.and_then(Result::err);
-        if descriptor.is_none() && !self.always_pull {
-            said = self.pull(request).err();
-            descriptor = self.store.resolve(&request.name)?;
-        }
-        // Asked to pull, an old image will not do.
-        let missing = || Error::NoImage { name: request.name.clone(), pull: said.clone() };
-        if self.always_pull && said.is_some() {
-            return Err(missing());
-        }
-        let (_, descriptor) = descriptor.ok_or_else(missing)?;
+        let descriptor = match request.name.strip_prefix(LAYOUT) {
+            Some(layout) => self.copied(layout, request)?,
+            None => self.found(request)?,
+        };
         let image = self.fitting(descriptor, request)?;
         self.manifests.push(image.digest()?);
         let layers = image.layers().into_iter();
@@ -72,6 +64,38 @@ impl Bases for AtHand<'_> {
 }
 
 impl Images<'_> {
+    /// Looks an image up in the store; pulls it where it is missing, or where that is asked for.
+    fn found(&self, request: &Request) -> Result<Descriptor, Error> {
+        let pulled = if self.always_pull { Some(self.pull(request)) } else { None };
+        let mut descriptor = self.store.resolve(&request.name)?;
+        let mut said = pulled.and_then(Result::err);
+        if descriptor.is_none() && !self.always_pull {
+            said = self.pull(request).err();
+            descriptor = self.store.resolve(&request.name)?;
+        }
+        // Asked to pull, an old image will not do.
+        let missing = || Error::NoImage { name: request.name.clone(), pull: said.clone() };
+        if self.always_pull && said.is_some() {
+            return Err(missing());
+        }
+        descriptor.map(|(_, descriptor)| descriptor).ok_or_else(missing)
+    }
+
+    /// Copies an image out of another layout: `PATH[:TAG][@DIGEST]`.
+    fn copied(&self, layout: &str, request: &Request) -> Result<Descriptor, Error> {
+        let (rest, digest) = match layout.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (layout, None),
+        };
+        let (path, name) = match rest.rsplit_once(':') {
+            Some((path, name)) if !name.contains('/') => (path, Some(name)),
+            _ => (rest, None),
+        };
+        let path = Path::new(path);
+        let found = self.store.copy_from_layout(path, name, digest, &request.platform)?;
+        found.ok_or_else(|| Error::NoImage { name: request.name.clone(), pull: None })
+    }
+
     /// The image for the platform. The store may have it for another one only: then it is pulled.
     fn fitting(&self, descriptor: Descriptor, request: &Request) -> Result<store::Image, Error> {
         let image = self.store.image(&descriptor, &request.platform);
@@ -81,6 +105,7 @@ impl Images<'_> {
         match image {
             Ok(image) if !special || fits(&image) => return Ok(image),
             Err(error) if !special => return Err(error.into()),
+            image if request.name.starts_with(LAYOUT) => return image.map_err(Error::from),
             _ => {}
         }
         let pull = self.pull(request);

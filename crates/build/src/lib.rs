@@ -21,12 +21,16 @@ mod check;
 mod context;
 mod copy;
 mod error;
+mod fetch;
+mod git;
 mod images;
+mod inputs;
 mod interrupt;
 pub mod key;
 mod names;
 mod options;
 pub mod plan;
+mod program;
 mod progress;
 mod record;
 mod result;
@@ -44,14 +48,15 @@ pub use check::{Checked, check, refuse, rules as check_options};
 pub use error::Error;
 pub use interrupt::Interrupt;
 pub use options::{
-    AgentSource, BuildOptions, ContextSource, DockerfileSource, Host, Inputs, SecretValue, Volume,
+    AgentSource, BuildOptions, ContextSource, DockerfileSource, GitProgram, Host, Inputs,
+    NamedSource, SecretValue, Volume,
 };
 pub use progress::{Event, Progress, Silent, StepId};
 pub use result::BuiltImage;
 pub use rootfs::Driver;
 pub use runner::{ProgramRunner, Runner};
 
-use context::Context;
+use context::{Context, Contexts, Opener};
 use images::Images;
 use plan::{Examined, Plan};
 use solve::{Session, Solver};
@@ -71,19 +76,24 @@ pub fn build(
 ) -> Result<BuiltImage, Error> {
     scratch::sweep(&store.build_dir().join("tmp"), runner);
     scratch::sweep_spool(&store.build_dir().join("spool"));
-    let (context, dockerfile) =
-        context::open(inputs.context, inputs.dockerfile, &store.build_dir())?;
+    let Inputs { dockerfile, context, named } = inputs;
+    let opener = opener(store, options, progress, interrupt);
+    let (context, dockerfile) = opener.open(context, dockerfile)?;
+    let meanings = meanings(&named);
+    let named = named.into_iter().map(|(_, source)| source).collect();
+    let contexts = Contexts::new(context, named, opener);
     let rules = check::rules(&dockerfile.directives, &dockerfile.source, &options.build_args)?;
     let mut works = Vec::new();
     for platform in platforms(options) {
         // What there is to say is said once.
         let rules = works.is_empty().then_some(&rules);
-        works.push(Work::plan(store, (&context, &dockerfile), platform, options, progress, rules)?);
+        let settings = settings(options, platform, contexts.main(), &meanings);
+        works.push(Work::plan(store, &dockerfile, &settings, options, progress, rules)?);
     }
     let manifests: Vec<Digest> = works.iter().flat_map(|work| work.manifests.clone()).collect();
     let lease = store.lease(&manifests, Holder::Process)?;
     let session =
-        Session::new(store, options, (&context, &dockerfile), runner, progress, interrupt);
+        Session::new(store, options, (&contexts, &dockerfile), runner, progress, interrupt);
     let several = works.len() > 1;
     let (plans, images): (Vec<_>, Vec<_>) =
         works.into_iter().map(|work| (work.plan, work.images)).unzip();
@@ -93,12 +103,48 @@ pub fn build(
         .map(|(plan, images)| Solver::new(&session, plan, images, several))
         .collect();
     let solved = solve::solve(&solvers);
-    context.save();
+    contexts.save();
     solved?;
     let mut image = finish(&solvers, options)?;
     drop(lease);
     image.warnings = warnings(&plans[0]);
     Ok(image)
+}
+
+/// What opens the contexts of a build.
+fn opener<'a>(
+    store: &'a Store,
+    options: &'a BuildOptions,
+    progress: &'a dyn Progress,
+    interrupt: &'a Interrupt,
+) -> Opener<'a> {
+    Opener {
+        store,
+        fetcher: &options.puller,
+        git: &options.git,
+        keep_git_dir: keeps_git_dir(options),
+        progress,
+        interrupt,
+    }
+}
+
+/// BuildKit's own build argument for contexts that are repositories.
+fn keeps_git_dir(options: &BuildOptions) -> bool {
+    let value = options.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
+    value.is_some_and(|value| matches!(&**value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+}
+
+/// What the names of contexts stand for in the plan.
+fn meanings(named: &[(String, NamedSource)]) -> plan::NamedContexts {
+    let mut contexts = plan::NamedContexts::default();
+    for (index, (name, source)) in named.iter().enumerate() {
+        let meaning = match source {
+            NamedSource::Image(image) => plan::Named::Image(image.clone()),
+            _ => plan::Named::Files(index),
+        };
+        contexts.insert(name, meaning);
+    }
+    contexts
 }
 
 /// The platforms to build for: each once, at least one. `None` is this machine's.
@@ -123,8 +169,8 @@ struct Work {
 impl Work {
     fn plan(
         store: &Store,
-        (context, dockerfile): (&Context, &Dockerfile),
-        platform: Option<Platform>,
+        dockerfile: &Dockerfile,
+        settings: &plan::Settings,
         options: &BuildOptions,
         progress: &dyn Progress,
         rules: Option<&Options>,
@@ -137,8 +183,7 @@ impl Work {
             found: Vec::new(),
             manifests: Vec::new(),
         };
-        let settings = settings(options, platform, context);
-        let Examined { plan, findings } = plan::examine(dockerfile, &settings, &mut images);
+        let Examined { plan, findings } = plan::examine(dockerfile, settings, &mut images);
         let findings = rules.map(|rules| (rules, rules.filter(findings)));
         findings.iter().for_each(|(_, found)| progress.findings(&dockerfile.source, found));
         let plan = plan?;
@@ -152,8 +197,10 @@ fn settings(
     options: &BuildOptions,
     platform: Option<Platform>,
     context: &Context,
+    contexts: &plan::NamedContexts,
 ) -> plan::Settings {
     plan::Settings {
+        contexts: contexts.clone(),
         build_args: options.build_args.clone(),
         target: options.target.clone(),
         platform,

@@ -1,11 +1,13 @@
 //! What a build is asked to do.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use dockerfile::{GitRef, HttpRef};
 use image::{Platform, Reference, Ulimit};
 use rootfs::Driver;
 
@@ -17,6 +19,8 @@ pub struct Inputs {
     pub dockerfile: DockerfileSource,
     /// Where `COPY` takes files from.
     pub context: ContextSource,
+    /// `--build-context`: what replaces images and stages of these names.
+    pub named: Vec<(String, NamedSource)>,
 }
 
 /// How it is built.
@@ -56,8 +60,11 @@ pub struct BuildOptions {
     pub cgroup_parent: Option<PathBuf>,
     /// Files and directories of the host that `RUN` steps see, read-only.
     pub volumes: Vec<Volume>,
-    /// The program that pulls images: called as `PROGRAM --store DIR pull NAME`.
+    /// The program that pulls images and fetches files: called as `PROGRAM --store DIR pull NAME`, and
+    /// as `PROGRAM --store DIR fetch --json -` with a URL on its standard input.
     pub puller: PathBuf,
+    /// The program that fetches git repositories.
+    pub git: GitProgram,
     /// How root file systems are made; the better one that works without.
     pub driver: Option<Driver>,
     /// `SOURCE_DATE_EPOCH`: all times in the image are at most this, in seconds since 1970.
@@ -85,6 +92,37 @@ pub enum ContextSource {
     Directory(PathBuf),
     /// A stream: a tar, plain or compressed, or a Dockerfile without any context.
     Stream(Box<dyn Read + Send>),
+    /// The same from a web server.
+    Http(HttpRef),
+    /// A tree of a git repository.
+    Git(GitRef),
+}
+
+/// What a `--build-context` gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NamedSource {
+    /// The files of a directory, less what its `.dockerignore` names.
+    Directory(PathBuf),
+    /// An image, by the name that it is pulled by; `scratch` for none.
+    Image(String),
+    /// A file from a web server, which is called `context`.
+    Http(HttpRef),
+    /// A tree of a git repository.
+    Git(GitRef),
+}
+
+/// The `git` program, and the whole of the environment that it gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GitProgram {
+    /// A path, or a name to be found in the `PATH` of the environment below.
+    pub program: PathBuf,
+    /// `PATH`, proxies, trusted authorities.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The socket of the user's SSH agent, for contexts; `ADD` may not use it unless it was forwarded.
+    pub ssh_agent: Option<PathBuf>,
+    /// Whether the agent was forwarded (`--ssh default`).
+    pub forward_agent: bool,
 }
 
 /// A file or directory of the host that `RUN` steps see.

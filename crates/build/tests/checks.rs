@@ -158,6 +158,7 @@ fn settings(folder: &Path, ignored: IgnorePatterns) -> Settings {
     }
     let target = args.iter().find_map(|arg| arg.strip_prefix("--target="));
     Settings {
+        contexts: build::plan::NamedContexts::default(),
         build_args,
         target: target.map(str::to_owned),
         platform: None,

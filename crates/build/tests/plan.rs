@@ -38,6 +38,7 @@ fn settings(args: &[(&str, &str)]) -> Settings {
         allow: Entitlements::default(),
         ignored: Default::default(),
         check: false,
+        contexts: plan::NamedContexts::default(),
     }
 }
 
@@ -261,7 +262,8 @@ fn mistakes() {
         ("FROM debian AS Base\nFROM BASE\n", "FROM names the stage by base"),
         ("FROM --platform=a/b/c/d debian\n", "--platform"),
         ("FROM debian\nRUN --mount=type=bind,target=/ x\n", "cannot be at /"),
-        ("FROM debian\nADD https://x.org/y /z\n", "not supported yet"),
+        ("FROM debian\nADD --checksum=x https://x.org/y /z\n", "--checksum=x"),
+        ("FROM debian\nCOPY https://x.org/y /z\n", "use ADD"),
         ("FROM debian\nRUN --device=x x\n", "not supported yet"),
     ] {
         if words != "nowhere" {

@@ -32,6 +32,7 @@ mod blob;
 mod cache;
 mod error;
 mod files;
+mod foreign;
 mod gc;
 mod image;
 mod index;

@@ -112,6 +112,11 @@ impl Machine {
         layers.iter().skip(1).flat_map(|digest| files_of(&self.blob(digest))).collect()
     }
 
+    /// The files of one layer.
+    pub(crate) fn layer(&self, digest: &str) -> Vec<FileInLayer> {
+        files_of(&self.blob(digest))
+    }
+
     /// The paths in the layers that were built, as tar has them.
     pub(crate) fn paths(&self, image: &str) -> Vec<String> {
         self.files(image).into_iter().map(|file| file.path).collect()

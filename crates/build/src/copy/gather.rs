@@ -1,12 +1,15 @@
 //! What the sources of a copy name.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dockerfile::{Glob, IgnorePatterns};
-use tree::{LayerPath, Metadata};
+use tree::{LayerPath, Metadata, Timestamp};
 
+use super::parents::with_parents;
+use super::{Place, Sources};
 use crate::Error;
-use crate::plan::Copy;
+use crate::fetch::Fetched;
+use crate::plan::{Copy, CopySource, HttpSource};
 use crate::source::{File, Item, ItemKind, Origin, Source};
 
 /// One source, or one match of a pattern.
@@ -18,16 +21,34 @@ pub(crate) struct Piece {
     pub(crate) directory: bool,
     /// What is copied, with paths relative to the source.
     pub(crate) items: Vec<Item>,
+    /// Where the items are read from.
+    pub(crate) place: Place,
+    /// Whether an archive is unpacked.
+    pub(crate) unpack: bool,
 }
 
-/// Finds everything that `copy` names in `source`.
-pub(crate) fn gather(copy: &Copy, source: &Source<'_>) -> Result<Vec<Piece>, Error> {
+/// What was fetched for one source.
+pub(crate) enum Obtained {
+    File(Fetched),
+    Tree(Place),
+}
+
+/// Finds everything that `copy` names. `obtained` has what was fetched, in the order of the sources
+/// that are.
+pub(crate) fn gather(
+    copy: &Copy,
+    sources: &Sources<'_>,
+    obtained: Vec<Obtained>,
+) -> Result<Vec<Piece>, Error> {
     let exclude = exclusions(copy)?;
+    let mut obtained = obtained.into_iter();
+    let mut next = || obtained.next().ok_or_else(|| Error::internal("a source was not fetched"));
     let mut pieces = Vec::new();
-    for written in &copy.sources {
-        let mut found = match copy.parents {
-            true => with_parents(written, source)?,
-            false => matches(written, source)?,
+    for source in &copy.sources {
+        let mut found = match source {
+            CopySource::Path(written) => local(copy, written, sources.main())?,
+            CopySource::Http(http) => vec![fetched(http, next()?)?],
+            CopySource::Git(_) => vec![tree(sources, next()?)?],
         };
         for piece in &mut found {
             leave_out(piece, &exclude);
@@ -38,15 +59,69 @@ pub(crate) fn gather(copy: &Copy, source: &Source<'_>) -> Result<Vec<Piece>, Err
     Ok(pieces)
 }
 
+fn local(copy: &Copy, written: &str, source: &Source<'_>) -> Result<Vec<Piece>, Error> {
+    let mut found = match copy.parents {
+        true => with_parents(written, source)?,
+        false => matches(written, source)?,
+    };
+    found.iter_mut().for_each(|piece| piece.unpack = copy.unpack);
+    Ok(found)
+}
+
+/// BuildKit gives a resource to root alone, with the time that the server says.
+fn fetched(http: &HttpSource, obtained: Obtained) -> Result<Piece, Error> {
+    let Obtained::File(Fetched { path, digest, size, last_modified }) = obtained else {
+        return Err(Error::internal("a resource was fetched as a tree"));
+    };
+    let digest = Arc::new(OnceLock::from(*digest.as_bytes()));
+    let file = File { size, digest, origin: Origin::Blob(path.into()) };
+    let mtime = Timestamp { seconds: last_modified.unwrap_or(0), nanoseconds: 0 };
+    let metadata = Metadata { mode: 0o600, mtime, ..Metadata::default() };
+    let item = Item { path: LayerPath::root(), metadata, kind: ItemKind::File(file) };
+    let name = http.what.name.as_bytes().to_vec();
+    Ok(Piece { unpack: http.unpack, ..Piece::file(name, item) })
+}
+
+fn tree(sources: &Sources<'_>, obtained: Obtained) -> Result<Piece, Error> {
+    let Obtained::Tree(place) = obtained else {
+        return Err(Error::internal("a tree was fetched as a resource"));
+    };
+    let items = sources.at(place)?.walk(&LayerPath::root())?;
+    Ok(Piece { place, ..Piece::directory(Vec::new(), items) })
+}
+
+impl Piece {
+    fn file(name: Vec<u8>, item: Item) -> Self {
+        let items = vec![item];
+        Self { name, directory: false, items, place: Place::Main, unpack: false }
+    }
+
+    /// The contents of a directory, which comes first in `items`.
+    pub(crate) fn directory(name: Vec<u8>, items: Vec<Item>) -> Self {
+        Self { name, directory: true, items, place: Place::Main, unpack: false }
+    }
+}
+
 fn exclusions(copy: &Copy) -> Result<IgnorePatterns, Error> {
-    IgnorePatterns::parse(copy.exclude.join("\n").as_bytes())
+    IgnorePatterns::of(&copy.exclude)
         .map_err(|source| Error::Ignore { file: "--exclude".to_owned(), source })
 }
 
 fn leave_out(piece: &mut Piece, exclude: &IgnorePatterns) {
-    if !exclude.is_empty() {
-        piece.items.retain(|item| item.path.is_root() || !exclude.matches(item.path.as_bytes()));
+    if exclude.is_empty() {
+        return;
     }
+    // From the end: a directory stays for what an exception keeps in it.
+    let mut kept: Vec<Item> = Vec::with_capacity(piece.items.len());
+    for item in piece.items.drain(..).rev() {
+        let folder = matches!(item.kind, ItemKind::Directory);
+        let needed = || kept.last().is_some_and(|next| next.path.starts_with(&item.path));
+        if item.path.is_root() || !exclude.matches(item.path.as_bytes()) || (folder && needed()) {
+            kept.push(item);
+        }
+    }
+    kept.reverse();
+    piece.items = kept;
 }
 
 fn inline(name: &str, text: &str) -> Piece {
@@ -54,7 +129,7 @@ fn inline(name: &str, text: &str) -> Piece {
     let file = File { size: text.len() as u64, digest: Arc::default(), origin };
     let metadata = Metadata { mode: 0o644, ..Metadata::default() };
     let item = Item { path: LayerPath::root(), metadata, kind: ItemKind::File(file) };
-    Piece { name: name.as_bytes().to_vec(), directory: false, items: vec![item] }
+    Piece::file(name.as_bytes().to_vec(), item)
 }
 
 /// The pieces that a source path, perhaps a pattern, names. A pattern may name nothing.
@@ -73,7 +148,7 @@ fn matches(written: &str, source: &Source<'_>) -> Result<Vec<Piece>, Error> {
     Ok(pieces)
 }
 
-fn compile(written: &str) -> Result<Glob, Error> {
+pub(super) fn compile(written: &str) -> Result<Glob, Error> {
     Glob::new(written).map_err(|error| Error::MissingSource {
         path: written.to_owned(),
         place: "any context".to_owned(),
@@ -85,11 +160,11 @@ fn piece(path: &LayerPath, source: &Source<'_>) -> Result<Option<Piece>, Error> 
     let Some(found) = source.find(path)? else { return Ok(None) };
     let name = path.name().unwrap_or_default().to_vec();
     let items = source.walk(&found.path)?;
-    Ok(Some(Piece { name, directory: found.directory, items }))
+    Ok(Some(Piece { directory: found.directory, ..Piece::directory(name, items) }))
 }
 
 /// The paths that a glob names: one where it has no wildcards, whether it is there or not.
-fn expand(glob: &Glob, source: &Source<'_>) -> Result<Vec<LayerPath>, Error> {
+pub(super) fn expand(glob: &Glob, source: &Source<'_>) -> Result<Vec<LayerPath>, Error> {
     let components = glob.components();
     let fixed = components.iter().take_while(|component| component.literal().is_some()).count();
     let mut base = LayerPath::root();
@@ -119,55 +194,7 @@ fn expand(glob: &Glob, source: &Source<'_>) -> Result<Vec<LayerPath>, Error> {
     Ok(paths.into_iter().map(|(path, _)| path).collect())
 }
 
-/// `COPY --parents`: a source keeps its directories below the pivot `/./`, or below the root.
-fn with_parents(written: &str, source: &Source<'_>) -> Result<Vec<Piece>, Error> {
-    let (pivot, pattern) = written.split_once("/./").unwrap_or(("", written));
-    let pivot = compile(pivot)?;
-    let mut pieces = Vec::new();
-    for top in expand(&pivot, source)? {
-        let Some(top) = source.find(&top)?.filter(|found| found.directory) else {
-            return Err(missing(written, &top, source));
-        };
-        let whole = [top.path.as_bytes(), b"/", pattern.as_bytes()].concat();
-        let glob = compile(&String::from_utf8_lossy(&whole))?;
-        for path in expand(&glob, source)? {
-            pieces.push(below_parents(&top.path, &path, written, source)?);
-        }
-    }
-    Ok(pieces)
-}
-
-fn below_parents(
-    top: &LayerPath,
-    path: &LayerPath,
-    written: &str,
-    source: &Source<'_>,
-) -> Result<Piece, Error> {
-    let Some(found) = source.find(path)? else { return Err(missing(written, path, source)) };
-    let mut items = Vec::new();
-    let mut at = top.clone();
-    let mut inside = LayerPath::root();
-    items.push(source.folder(&at, &inside)?);
-    let below = path.as_bytes()[top.as_bytes().len()..].split(|&b| b == b'/');
-    let names: Vec<&[u8]> = below.filter(|name| !name.is_empty()).collect();
-    for (index, name) in names.iter().enumerate() {
-        at = at.join(name).map_err(|error| Error::path(&at, error))?;
-        inside = inside.join(name).map_err(|error| Error::path(&inside, error))?;
-        if index + 1 < names.len() {
-            items.push(source.folder(&at, &inside)?);
-        }
-    }
-    for mut item in source.walk(&found.path)? {
-        item.path = inside.join(item.path.as_bytes()).map_err(|e| Error::path(&inside, e))?;
-        if let ItemKind::HardLink(to) = &mut item.kind {
-            *to = inside.join(to.as_bytes()).map_err(|error| Error::path(&inside, error))?;
-        }
-        items.push(item);
-    }
-    Ok(Piece { name: Vec::new(), directory: true, items })
-}
-
-fn missing(written: &str, path: &LayerPath, source: &Source<'_>) -> Error {
+pub(super) fn missing(written: &str, path: &LayerPath, source: &Source<'_>) -> Error {
     let outside = written.split('/').any(|part| part == "..");
     let hint = match (source.hides(path), source, outside) {
         (true, ..) => Some("it is there, but .dockerignore leaves it out".to_owned()),

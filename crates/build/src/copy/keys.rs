@@ -2,7 +2,7 @@
 
 use tree::Metadata;
 
-use super::Piece;
+use super::{Piece, Place, Sources};
 use crate::key::{Definition, Key};
 use crate::source::{Directory, File, Item, ItemKind, Source, digest_of};
 use crate::{Error, Interrupt};
@@ -10,14 +10,14 @@ use crate::{Error, Interrupt};
 /// Everything but the bytes of files: names, types, modes, owners, sizes. Two copies with different
 /// shapes have different contents, which is told without reading a file.
 pub(crate) fn shape(pieces: &[Piece]) -> Key {
-    let mut definition = Definition::new("shape/1");
+    let mut definition = Definition::new("shape/2");
     each(pieces, &mut definition, |_, _| {});
     definition.key()
 }
 
 /// The shape and the bytes. `None` while a file's digest is unknown.
 pub(crate) fn content(pieces: &[Piece]) -> Option<Key> {
-    let mut definition = Definition::new("content/1");
+    let mut definition = Definition::new("content/2");
     let mut complete = true;
     each(pieces, &mut definition, |definition, file| match file.digest.get() {
         Some(digest) => definition.add("digest", digest),
@@ -33,7 +33,7 @@ fn each(
 ) {
     for piece in pieces {
         definition.add("piece", &piece.name);
-        definition.add("directory", &[u8::from(piece.directory)]);
+        definition.add("directory", &[piece.directory, piece.unpack].map(u8::from));
         for item in &piece.items {
             // A directory whose contents are copied gives nothing of itself.
             if !(piece.directory && item.path.is_root()) {
@@ -75,12 +75,14 @@ fn add(item: &Item, definition: &mut Definition) {
 /// Reads the files whose digests are unknown, side by side, and remembers them.
 pub(crate) fn hash_missing(
     pieces: &[Piece],
-    source: &Source<'_>,
+    sources: &Sources<'_>,
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
-    let items = pieces.iter().flat_map(|piece| &piece.items);
-    let missing: Vec<&Item> = items
-        .filter(|item| matches!(&item.kind, ItemKind::File(file) if file.digest.get().is_none()))
+    let unknown =
+        |item: &&Item| matches!(&item.kind, ItemKind::File(file) if file.digest.get().is_none());
+    let missing: Vec<(&Item, Place)> = pieces
+        .iter()
+        .flat_map(|piece| piece.items.iter().filter(unknown).map(|item| (item, piece.place)))
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -91,7 +93,10 @@ pub(crate) fn hash_missing(
         let workers: Vec<_> = missing
             .chunks(share)
             .map(|chunk| {
-                scope.spawn(move || chunk.iter().try_for_each(|item| hash(item, source, interrupt)))
+                let mut chunk = chunk.iter();
+                scope.spawn(move || {
+                    chunk.try_for_each(|(item, place)| hash(item, sources.at(*place)?, interrupt))
+                })
             })
             .collect();
         let join = |worker: std::thread::ScopedJoinHandle<'_, Result<(), Error>>| {
@@ -101,7 +106,7 @@ pub(crate) fn hash_missing(
     })
 }
 
-fn hash(item: &Item, source: &Source<'_>, interrupt: &Interrupt) -> Result<(), Error> {
+fn hash(item: &Item, source: Source<'_>, interrupt: &Interrupt) -> Result<(), Error> {
     let xattrs = !item.metadata.xattrs.is_empty();
     let ItemKind::File(file) = &item.kind else { return Ok(()) };
     let mut reading = source.open(file)?;

@@ -14,10 +14,13 @@
 
 mod gather;
 mod keys;
+mod parents;
 mod place;
+mod sources;
 mod write;
 
-pub(crate) use gather::{Piece, gather};
+pub(crate) use gather::{Obtained, Piece, gather};
 pub(crate) use keys::{content, hash_missing, shape};
 pub(crate) use place::{Placed, Target, place};
+pub(crate) use sources::{Place, Sources};
 pub(crate) use write::write;

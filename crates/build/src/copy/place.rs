@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tree::{LayerPath, Metadata, NodeKind, Timestamp, Tree};
 
-use super::Piece;
+use super::{Piece, Place};
 use crate::Error;
 use crate::plan::Chmod;
 use crate::source::{Item, ItemKind};
@@ -14,8 +14,8 @@ use crate::source::{Item, ItemKind};
 pub(crate) struct Placed {
     /// As in the source, with the metadata that it shall have. Hard links name paths in the image.
     pub(crate) item: Item,
-    /// The index of its archive, for items that come out of one.
-    pub(crate) archive: Option<usize>,
+    /// Where it is read from.
+    pub(crate) place: Place,
 }
 
 /// Where to, and how.
@@ -34,13 +34,13 @@ pub(crate) struct Target<'a> {
 
 /// Puts the pieces, in order, at their places: a map that is sorted as a layer is.
 pub(crate) fn place(
-    pieces: Vec<(Piece, Option<usize>)>,
+    pieces: Vec<Piece>,
     target: &Target<'_>,
 ) -> Result<BTreeMap<LayerPath, Placed>, Error> {
     let mut layout = Layout { target, placed: BTreeMap::new(), unpacking: false };
-    for (piece, archive) in pieces {
-        layout.unpacking = archive.is_some();
-        layout.piece(piece, archive)?;
+    for piece in pieces {
+        layout.unpacking = matches!(piece.place, Place::Archive(_));
+        layout.piece(piece)?;
     }
     Ok(layout.placed)
 }
@@ -61,14 +61,14 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    fn piece(&mut self, piece: Piece, archive: Option<usize>) -> Result<(), Error> {
+    fn piece(&mut self, piece: Piece) -> Result<(), Error> {
         let destination = self.target.destination;
         let wants_directory = destination.ends_with('/') || piece.directory;
         let mut top = self.resolve(destination)?;
         match self.there(&top) {
             There::Nothing if wants_directory => {
                 self.make_directories(&top)?;
-                self.date(&top, &piece, archive);
+                self.date(&top, &piece);
             }
             There::Other if wants_directory => {
                 let what = if piece.directory { "a directory" } else { "into" };
@@ -84,15 +84,15 @@ impl Layout<'_> {
         }
         for item in piece.items {
             if !(piece.directory && item.path.is_root()) {
-                self.item(&top, item, archive)?;
+                self.item(&top, item, piece.place)?;
             }
         }
         Ok(())
     }
 
     /// A directory that is made to hold a copied one's contents is as old as that one.
-    fn date(&mut self, top: &LayerPath, piece: &Piece, archive: Option<usize>) {
-        let whole = piece.directory && archive.is_none() && !piece.name.is_empty();
+    fn date(&mut self, top: &LayerPath, piece: &Piece) {
+        let whole = piece.directory && piece.place == Place::Main && !piece.name.is_empty();
         let copied = piece.items.first().filter(|_| whole);
         if let (Some(copied), Some(made)) = (copied, self.placed.get_mut(top)) {
             made.item.metadata.mtime = copied.metadata.mtime;
@@ -141,20 +141,21 @@ impl Layout<'_> {
         };
         let metadata = Metadata { mode, uid, gid, mtime: time, ..Metadata::default() };
         let item = Item { path: path.clone(), metadata, kind: ItemKind::Directory };
-        self.placed.insert(path.clone(), Placed { item, archive: None });
+        self.placed.insert(path.clone(), Placed { item, place: Place::Main });
         Ok(())
     }
 
-    fn item(&mut self, top: &LayerPath, item: Item, archive: Option<usize>) -> Result<(), Error> {
+    fn item(&mut self, top: &LayerPath, item: Item, place: Place) -> Result<(), Error> {
+        let unpacked = self.unpacking;
         let join =
             |path: &LayerPath| top.join(path.as_bytes()).map_err(|error| Error::path(path, error));
         let path = join(&item.path)?;
         let directory = matches!(item.kind, ItemKind::Directory);
         match (directory, self.there(&path)) {
-            (true, There::Other) if archive.is_none() => {
+            (true, There::Other) if !unpacked => {
                 return Err(Error::Replaces { what: "a directory", there: "the file", path });
             }
-            (false, There::Directory) => {
+            (false, There::Directory) if !unpacked => {
                 return Err(Error::Replaces { what: "a file", there: "the directory", path });
             }
             _ => {}
@@ -164,9 +165,29 @@ impl Layout<'_> {
             kind => kind,
         };
         let metadata = self.metadata(item.metadata, &kind);
+        if !directory {
+            // What an archive has replaces even a directory.
+            self.placed.retain(|below, _| below == &path || !below.starts_with(&path));
+        }
         let item = Item { path: path.clone(), metadata, kind };
-        self.placed.insert(path, Placed { item, archive });
+        if let Some(replaced) = self.placed.insert(path, Placed { item, place }) {
+            self.keep_other_names(replaced);
+        }
         Ok(())
+    }
+
+    /// The further names of a file that is replaced go on to name what it was.
+    fn keep_other_names(&mut self, replaced: Placed) {
+        let ItemKind::File(_) = replaced.item.kind else { return };
+        let own = replaced.item.path.clone();
+        let names =
+            |placed: &Placed| matches!(&placed.item.kind, ItemKind::HardLink(to) if *to == own);
+        let mut others = self.placed.values_mut().filter(|placed| names(placed));
+        let Some(first) = others.next() else { return };
+        let heir = first.item.path.clone();
+        first.item.kind = replaced.item.kind;
+        first.place = replaced.place;
+        others.for_each(|other| other.item.kind = ItemKind::HardLink(heir.clone()));
     }
 
     /// What comes out of an archive gets the owner, but keeps its mode.

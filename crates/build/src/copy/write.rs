@@ -6,23 +6,20 @@ use std::io::{self, Read};
 use sha2::{Digest as _, Sha256};
 use tree::{Entry, EntryKind, LayerPath, LayerSink, LayerWriter};
 
-use super::Placed;
-use crate::source::{Archive, File, Item, ItemKind, Source};
+use super::{Placed, Sources};
+use crate::source::{File, Item, ItemKind, Source};
 use crate::{Error, Interrupt};
 
 /// Writes what was placed, in order.
 pub(crate) fn write<W: LayerSink>(
     placed: &BTreeMap<LayerPath, Placed>,
-    source: &Source<'_>,
-    archives: &[Archive],
+    sources: &Sources<'_>,
     out: &mut LayerWriter<W>,
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
     for placed in placed.values() {
-        let of_archive = placed.archive.and_then(|index| archives.get(index));
-        let archive = of_archive.map(|archive| Source::Layers(&archive.layers));
-        let from = archive.as_ref().unwrap_or(source);
-        item(&placed.item, from, out, interrupt)?;
+        let from = sources.at(placed.place)?;
+        item(&placed.item, &from, out, interrupt)?;
     }
     Ok(())
 }

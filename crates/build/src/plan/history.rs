@@ -28,8 +28,8 @@ pub(super) fn run(args: &[String], declared: &[Declared], environment: &Environm
 }
 
 /// `COPY --chown=app a.py b.py /app/ # buildkit`
-pub(super) fn copy(copy: &Copy, destination: &str, chmod: Option<&str>) -> String {
-    let mut text = String::from(if copy.unpack { "ADD" } else { "COPY" });
+pub(super) fn copy(name: &str, copy: &Copy, destination: &str, chmod: Option<&str>) -> String {
+    let mut text = name.to_owned();
     if copy.parents {
         text += " --parents";
     }

@@ -2,7 +2,7 @@
 
 use dockerfile::lint::{StageLint, View};
 use dockerfile::{
-    Arg, CommandLine, Dockerfile, Expander, HealthTest, Instruction, Kind, Lines, Pair,
+    Arg, CommandLine, Dockerfile, Expander, HealthTest, Instruction, Kind, Lines, Pair, redacted,
 };
 use image::{Healthcheck, ImageConfig};
 
@@ -12,14 +12,15 @@ use super::outline::StageOutline;
 use super::scope::Environment;
 use super::signal::is_signal;
 use super::stages::{End, Planner};
-use super::{Chmod, Copy, From, Operation, Step};
+use super::{From, Operation, Step};
 use crate::Error;
 
+mod files;
 mod mounts;
 mod paths;
 mod run;
 
-use paths::{absolute, destination};
+use paths::absolute;
 use run::secret_variables;
 
 /// The instructions of one stage on their way to steps.
@@ -101,6 +102,7 @@ impl<'p, 'a> Lowering<'p, 'a> {
             false => self.environment.get(name).map(str::to_owned),
         };
         let text = Expander::new(self.dockerfile().escape, &lookup).display(&instruction.summary());
+        let text = redacted(&text).into_owned();
         self.steps.push(Step { operation, created_by, text, lines: instruction.lines });
     }
 
@@ -318,57 +320,6 @@ impl<'p, 'a> Lowering<'p, 'a> {
         (Operation::Workdir { path, owner: self.config.config.user.clone() }, created_by)
     }
 
-    fn copy(
-        &mut self,
-        copy: &dockerfile::Copy,
-        lines: Lines,
-    ) -> Result<(Operation, String), Error> {
-        let from = match &copy.from {
-            Some(name) => self.from(name, lines)?,
-            None => From::Context,
-        };
-        let step = Copy {
-            from,
-            sources: copy.sources.clone(),
-            inline: inline(&copy.inline),
-            destination: destination(&self.config.config.working_dir, &copy.destination),
-            chown: copy.chown.clone(),
-            chmod: self.chmod(copy.chmod.as_deref(), lines)?,
-            link: copy.link,
-            parents: copy.parents,
-            exclude: copy.exclude.clone(),
-            unpack: false,
-        };
-        let created_by = history::copy(&step, &copy.destination, copy.chmod.as_deref());
-        Ok((Operation::Copy(Box::new(step)), created_by))
-    }
-
-    fn add(&mut self, add: &dockerfile::Add, lines: Lines) -> Result<(Operation, String), Error> {
-        if let Some(remote) = add.sources.iter().find(|source| is_remote(source)) {
-            let message =
-                format!("ADD of {remote}: sources from the network are not supported yet");
-            return Err(self.error(lines, message));
-        }
-        if add.checksum.is_some() {
-            return Err(self.error(lines, "ADD --checksum is for sources from the network"));
-        }
-        let step = Copy {
-            from: From::Context,
-            sources: add.sources.clone(),
-            inline: inline(&add.inline),
-            destination: destination(&self.config.config.working_dir, &add.destination),
-            chown: add.chown.clone(),
-            chmod: self.chmod(add.chmod.as_deref(), lines)?,
-            link: add.link,
-            parents: false,
-            exclude: add.exclude.clone(),
-            unpack: true,
-        };
-        let created_by = history::copy(&step, &add.destination, add.chmod.as_deref());
-        let unpack = add.unpack.unwrap_or(true);
-        Ok((Operation::Copy(Box::new(Copy { unpack, ..step })), created_by))
-    }
-
     fn from(&mut self, name: &str, lines: Lines) -> Result<From, Error> {
         let from = self.planner.from(name, self.index, lines)?;
         if let From::Stage(stage) = from {
@@ -376,21 +327,4 @@ impl<'p, 'a> Lowering<'p, 'a> {
         }
         Ok(from)
     }
-
-    fn chmod(&self, mode: Option<&str>, lines: Lines) -> Result<Option<Chmod>, Error> {
-        let parse = |text: &str| {
-            text.parse().map_err(|error| self.error(lines, format!("--chmod={text}: {error}")))
-        };
-        mode.map(parse).transpose()
-    }
-}
-
-fn inline(files: &[dockerfile::InlineFile]) -> Vec<(String, String)> {
-    files.iter().map(|file| (file.name.clone(), file.content.clone())).collect()
-}
-
-/// Whether `ADD` would fetch this source: by HTTP, or as a git repository.
-fn is_remote(source: &str) -> bool {
-    let schemes = ["http://", "https://", "git://", "ssh://", "git@"];
-    schemes.iter().any(|scheme| source.starts_with(scheme))
 }

@@ -14,10 +14,12 @@ mod entitlements;
 mod history;
 mod lower;
 mod mode;
+mod named;
 mod origin;
 mod outline;
 mod scope;
 mod signal;
+mod source;
 mod stages;
 
 use dockerfile::Lines;
@@ -26,9 +28,11 @@ use image::{ImageConfig, Platform};
 pub use dockerfile::Sharing;
 pub use entitlements::Entitlements;
 pub use mode::{Chmod, ModeError};
+pub use named::{Named, NamedContexts};
 pub use outline::{Outline, OutlineArg, OutlineCache, OutlineMount};
 pub use scope::BuildArgs;
 pub(crate) use scope::hostname;
+pub use source::{CopySource, GitSource, HttpSource};
 pub use stages::{Bases, Examined, Request, Settings, examine, plan};
 
 /// The stages to build, each after those it needs. The last one is the target.
@@ -78,6 +82,8 @@ pub enum Base {
     Stage(usize),
     /// An image, by its index in [`Plan::images`].
     Image(usize),
+    /// The files of a context that has a name, by its index.
+    Files(usize),
 }
 
 /// One instruction, ready to be done.
@@ -235,6 +241,8 @@ pub enum MountKind {
 pub enum From {
     /// The build context.
     Context,
+    /// A context that has a name, by its index.
+    Named(usize),
     /// A stage, by its index in [`Plan::stages`].
     Stage(usize),
     /// An image, by its index in [`Plan::images`].
@@ -246,8 +254,8 @@ pub enum From {
 pub struct Copy {
     /// What files are copied from.
     pub from: From,
-    /// Paths and patterns, as written, variables expanded.
-    pub sources: Vec<String>,
+    /// What is copied, variables expanded.
+    pub sources: Vec<CopySource>,
     /// Files written in the Dockerfile: name and content.
     pub inline: Vec<(String, String)>,
     /// Absolute; a trailing slash makes it a directory.
@@ -262,7 +270,7 @@ pub struct Copy {
     pub parents: bool,
     /// `--exclude`: patterns of what to leave out.
     pub exclude: Vec<String>,
-    /// `ADD` unpacks local archives.
+    /// `ADD` unpacks local archives. What is fetched says so itself.
     pub unpack: bool,
 }
 

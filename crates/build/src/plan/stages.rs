@@ -8,7 +8,7 @@ use super::lower::Lowering;
 use super::origin::{self, Origin};
 use super::outline::{Globals, StageOutline};
 use super::scope::{self, Environment};
-use super::{Base, BuildArgs, Entitlements, From, Network, Plan, Stage};
+use super::{Base, BuildArgs, Entitlements, From, Named, NamedContexts, Network, Plan, Stage};
 use crate::Error;
 
 /// What the user said about the build, as far as it shapes the plan.
@@ -55,6 +55,8 @@ pub struct Settings {
     pub labels: Vec<(String, String)>,
     /// `--allow`
     pub allow: Entitlements,
+    /// `--build-context`
+    pub contexts: NamedContexts,
     /// What the context leaves out, as far as checks look at it.
     pub ignored: IgnorePatterns,
     /// Only to be checked and described: without a target all stages are looked at, and an image
@@ -233,6 +235,9 @@ impl Planner<'_> {
     /// The stages that this one names: its base first, then those that it reads from.
     fn needs(&self, index: usize) -> Result<Vec<usize>, Error> {
         let stage = &self.dockerfile.stages[index];
+        if self.replacement(index).is_some() {
+            return Ok(Vec::new());
+        }
         let base = self.based_on(&self.origins[index].base, index);
         let inherited = base.iter().flat_map(|&base| &self.dockerfile.stages[base].instructions);
         let triggers = inherited.filter_map(|instruction| match &instruction.kind {
@@ -251,13 +256,22 @@ impl Planner<'_> {
         }
         let dockerfile = self.dockerfile;
         let stage = &dockerfile.stages[index];
-        let (base, start) = self.base(index)?;
-        let triggers = self.triggers(&start.config, stage.lines)?;
+        let replacement = self.replacement(index);
+        let replaced = replacement.is_some();
+        let (base, start) = match replacement {
+            Some((named, platform)) => self.named(named, platform, Vec::new(), stage.lines)?,
+            None => self.base(index)?,
+        };
+        let triggers = match replaced {
+            true => Vec::new(),
+            false => self.triggers(&start.config, stage.lines)?,
+        };
+        let own: &[Instruction] = if replaced { &[] } else { &stage.instructions };
         let mut lowering = Lowering::new(self, index, start);
         if let Base::Stage(base) = base {
             lowering.needs(base);
         }
-        for instruction in triggers.iter().chain(&stage.instructions) {
+        for instruction in triggers.iter().chain(own) {
             lowering.instruction(instruction)?;
         }
         let (steps, needs, end) = lowering.finish();
@@ -311,11 +325,53 @@ impl Planner<'_> {
             return Ok((Base::Stage(base), start));
         }
         let wanted = platform.unwrap_or_else(|| self.wanted());
-        if name == "scratch" {
-            let mut config = ImageConfig::empty(&wanted);
-            config.config.working_dir = "/".to_owned();
-            return Ok((Base::Scratch, self.start(Some(config), wanted, used)));
+        if name == SCRATCH {
+            return Ok(self.empty(Base::Scratch, wanted, used));
         }
+        if let Some(named) = self.settings.contexts.get(&name, &wanted).cloned() {
+            return self.named(named, wanted, used, lines);
+        }
+        self.on_image(name, wanted, used, lines)
+    }
+
+    /// What replaces a stage, and for which platform: a context of its name.
+    fn replacement(&self, index: usize) -> Option<(Named, Platform)> {
+        let name = self.dockerfile.stages[index].name.as_ref()?;
+        let platform = self.origins[index].platform.clone();
+        let wanted = platform.unwrap_or_else(|| self.wanted());
+        let named = self.settings.contexts.get(name, &wanted)?.clone();
+        Some((named, wanted))
+    }
+
+    /// What starts from a context that has a name.
+    fn named(
+        &mut self,
+        named: Named,
+        wanted: Platform,
+        used: Vec<String>,
+        lines: Lines,
+    ) -> Result<(Base, End), Error> {
+        match named {
+            Named::Files(index) => Ok(self.empty(Base::Files(index), wanted, used)),
+            Named::Image(name) if name == SCRATCH => Ok(self.empty(Base::Scratch, wanted, used)),
+            Named::Image(name) => self.on_image(name, wanted, used, lines),
+        }
+    }
+
+    /// What starts without a configuration.
+    fn empty(&self, base: Base, wanted: Platform, used: Vec<String>) -> (Base, End) {
+        let mut config = ImageConfig::empty(&wanted);
+        config.config.working_dir = "/".to_owned();
+        (base, self.start(Some(config), wanted, used))
+    }
+
+    fn on_image(
+        &mut self,
+        name: String,
+        wanted: Platform,
+        used: Vec<String>,
+        lines: Lines,
+    ) -> Result<(Base, End), Error> {
         let image = self.image(name, wanted.clone(), lines)?;
         self.doubt_platform(image, lines);
         let config = self.configs[image].clone();
@@ -401,7 +457,8 @@ impl Planner<'_> {
         if let Some(stage) = dockerfile.stage_referred(name, index) {
             return Ok(From::Stage(self.stage(stage)?));
         }
-        let later = dockerfile.stage_referred(name, dockerfile.stages.len()).is_some();
+        let named = self.settings.contexts.get(name, &self.wanted()).is_some();
+        let later = !named && dockerfile.stage_referred(name, dockerfile.stages.len()).is_some();
         if later || name.parse::<usize>().is_ok() {
             let message = match later {
                 true => format!("stage {name} comes at or after the stage that copies from it"),
@@ -410,7 +467,12 @@ impl Planner<'_> {
             return Err(dockerfile.source.error(lines, message).into());
         }
         let platform = self.wanted();
-        let image = self.image(name.to_owned(), platform, lines)?;
+        let name = match self.settings.contexts.get(name, &platform).cloned() {
+            Some(Named::Files(index)) => return Ok(From::Named(index)),
+            Some(Named::Image(image)) => image,
+            None => name.to_owned(),
+        };
+        let image = self.image(name, platform, lines)?;
         self.doubt_platform(image, lines);
         Ok(From::Image(image))
     }
@@ -431,6 +493,9 @@ fn sources(instruction: &Instruction) -> Vec<String> {
         _ => Vec::new(),
     }
 }
+
+/// The name of no image.
+const SCRATCH: &str = "scratch";
 
 /// What docker sets where an image has no `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

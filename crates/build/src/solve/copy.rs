@@ -8,32 +8,46 @@ use tree::{LayerPath, LayerWriter, Timestamp};
 use super::Solver;
 use super::stage::{Ended, Outcome, Work};
 use crate::Error;
-use crate::copy::{self, Piece, Target};
+use crate::copy::{self, Piece, Sources, Target};
 use crate::key::{Definition, Key};
 use crate::plan::Copy;
 use crate::record::{self, LayerRef};
 use crate::source::{Archive, ItemKind, Source, is_archive};
 
 impl Work<'_> {
-    pub(super) fn copy(&mut self, copy: &Copy) -> Result<Ended, Error> {
-        // Known without looking at a file: the same stage or image as last time.
+    /// Copies files; `hear` gets what is said where some are fetched.
+    pub(super) fn copy(
+        &mut self,
+        copy: &Copy,
+        hear: &mut dyn FnMut(&[u8]),
+    ) -> Result<Ended, Error> {
+        let remotes = self.resolve(copy, hear)?;
+        // Known without looking at a file: the same stage, image, commit or checksum as last time.
         let files = self.solver.files_key(copy.from)?;
         let by_stage = files.map(|key| self.named(copy).field("files", key.as_bytes()).key());
-        if let Some(key) = by_stage
+        let by_name = by_stage.or_else(|| remotes.key(copy, self.definition(copy)));
+        if let Some(key) = by_name
             && let Some(ended) = self.cached(key)?
         {
             let output = self.output(copy, ended.own_key());
             return Ok(ended.with_output(output));
         }
         let ended = match self.solver.files(copy.from)? {
-            None => self.copy_from(copy, &self.solver.context.source())?,
+            None => {
+                let mut sources = Sources::new(self.solver.context_of(copy.from)?.source());
+                let obtained = self.obtain(&remotes, &mut sources, hear)?;
+                let pieces = copy::gather(copy, &sources, obtained)?;
+                self.copy_from(copy, pieces, sources)?
+            }
             Some(mut files) => {
                 let name = self.solver.files_name(copy.from);
                 let layers = files.source(&name, self.solver.store)?;
-                self.copy_from(copy, &Source::Layers(&layers))?
+                let sources = Sources::new(Source::Layers(&layers));
+                let pieces = copy::gather(copy, &sources, Vec::new())?;
+                self.copy_from(copy, pieces, sources)?
             }
         };
-        if let Some(key) = by_stage {
+        if let Some(key) = by_name {
             record::put(self.solver.store, &key, &ended.by_content())?;
         }
         Ok(ended)
@@ -42,12 +56,13 @@ impl Work<'_> {
     /// What a copy depends on besides the files that it names its sources in.
     fn named(&self, copy: &Copy) -> Definition {
         let inline = copy.inline.iter().flat_map(|(name, text)| [name, text]);
-        self.definition(copy).list("sources", &copy.sources).list("inline", inline)
+        let sources = copy.sources.iter().map(ToString::to_string);
+        self.definition(copy).list("sources", sources).list("inline", inline)
     }
 
     /// What a copy depends on besides the content that it copies.
     fn definition(&self, copy: &Copy) -> Definition {
-        let mut definition = Definition::new("copy/2")
+        let mut definition = Definition::new("copy/3")
             .field("destination", &copy.destination)
             .list("owner", copy.chown.iter())
             .list("exclude", &copy.exclude)
@@ -70,8 +85,12 @@ impl Work<'_> {
         copy.stands_alone().then(|| definition.field("layer", key.as_bytes()).key())
     }
 
-    fn copy_from(&mut self, copy: &Copy, source: &Source<'_>) -> Result<Ended, Error> {
-        let pieces = copy::gather(copy, source)?;
+    fn copy_from(
+        &mut self,
+        copy: &Copy,
+        pieces: Vec<Piece>,
+        mut sources: Sources<'_>,
+    ) -> Result<Ended, Error> {
         let definition = self.definition(copy);
         let shape = definition.clone().field("shape", copy::shape(&pieces).as_bytes()).key();
         let key = |content: Key| definition.clone().field("content", content.as_bytes()).key();
@@ -81,17 +100,17 @@ impl Work<'_> {
             && record::shape_is_known(self.solver.store, &shape)?
         {
             // A record may match: it costs less to read the files than to write them in vain.
-            copy::hash_missing(&pieces, source, &self.solver.interrupt)?;
+            copy::hash_missing(&pieces, &sources, &self.solver.interrupt)?;
         }
         if let Some(content) = copy::content(&pieces)
             && let Some(ended) = self.cached(key(content))?
         {
             return Ok(ended.with_output(self.output(copy, key(content))));
         }
-        let layer = self.write(copy, &pieces, source)?;
+        let layer = self.write(copy, &pieces, &mut sources)?;
         if copy::content(&pieces).is_none() {
             // What one source put where a later one went was not read.
-            copy::hash_missing(&pieces, source, &self.solver.interrupt)?;
+            copy::hash_missing(&pieces, &sources, &self.solver.interrupt)?;
         }
         let content =
             copy::content(&pieces).ok_or_else(|| Error::internal("a digest is missing"))?;
@@ -104,10 +123,10 @@ impl Work<'_> {
         &mut self,
         copy: &Copy,
         pieces: &[Piece],
-        source: &Source<'_>,
+        sources: &mut Sources<'_>,
     ) -> Result<(LayerRef, tree::Changeset), Error> {
         let solver = self.solver;
-        let Unpacked { pieces, archives } = unpacked(solver, copy, pieces, source)?;
+        let pieces = unpacked(solver, pieces, sources)?;
         // With --link the layer is made as if there were nothing below it.
         let tree = match copy.link {
             true => std::sync::Arc::default(),
@@ -125,7 +144,7 @@ impl Work<'_> {
             time: solver.time(),
         };
         let placed = copy::place(pieces, &target)?;
-        solver.layer(|out| copy::write(&placed, source, &archives, out, &solver.interrupt))
+        solver.layer(|out| copy::write(&placed, sources, out, &solver.interrupt))
     }
 
     /// Who `user[:group]` is, by the image's own files.
@@ -175,12 +194,11 @@ impl Work<'_> {
             mode: None,
             time: self.solver.time(),
         };
-        let piece = Piece { name: Vec::new(), directory: true, items: Vec::new() };
-        let placed = copy::place(vec![(piece, None)], &target)?;
-        let nothing = self.solver.context.source();
+        let piece = Piece::directory(Vec::new(), Vec::new());
+        let placed = copy::place(vec![piece], &target)?;
+        let nothing = Sources::new(self.solver.contexts.main().source());
         let solver = self.solver;
-        let layer =
-            solver.layer(|out| copy::write(&placed, &nothing, &[], out, &solver.interrupt))?;
+        let layer = solver.layer(|out| copy::write(&placed, &nothing, out, &solver.interrupt))?;
         self.remember(key, Outcome { layer, output: None })
     }
 
@@ -206,38 +224,27 @@ fn with_root(owner: &str, users: &image::Users) -> String {
     }
 }
 
-/// What is copied once archives are open.
-struct Unpacked {
-    /// With the index of the archive that each comes out of.
-    pieces: Vec<(Piece, Option<usize>)>,
-    archives: Vec<Archive>,
-}
-
-/// The pieces with archives replaced by what is in them, where `ADD` unpacks them.
+/// The pieces with archives replaced by what is in them, where they are unpacked.
 fn unpacked(
     solver: &Solver<'_>,
-    copy: &Copy,
     pieces: &[Piece],
-    source: &Source<'_>,
-) -> Result<Unpacked, Error> {
-    let mut archives = Vec::new();
+    sources: &mut Sources<'_>,
+) -> Result<Vec<Piece>, Error> {
     let mut result = Vec::with_capacity(pieces.len());
-    let inline_from = pieces.len() - copy.inline.len();
-    for (index, piece) in pieces.iter().enumerate() {
-        let archive = match copy.unpack && index < inline_from {
-            true => archive(solver, piece, source)?,
+    for piece in pieces {
+        let archive = match piece.unpack {
+            true => archive(solver, piece, &sources.at(piece.place)?)?,
             false => None,
         };
         let Some(archive) = archive else {
-            result.push((piece.clone(), None));
+            result.push(piece.clone());
             continue;
         };
         let items = archive.layers.walk(&LayerPath::root())?;
-        let unpacked = Piece { name: Vec::new(), directory: true, items };
-        result.push((unpacked, Some(archives.len())));
-        archives.push(archive);
+        let place = sources.add_archive(archive);
+        result.push(Piece { place, ..Piece::directory(Vec::new(), items) });
     }
-    Ok(Unpacked { pieces: result, archives })
+    Ok(result)
 }
 
 fn archive(

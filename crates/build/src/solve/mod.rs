@@ -5,6 +5,7 @@
 //! stage      its steps in order: look up the key, else do it and remember it
 //! run        RUN: mount, start the runtime program, capture
 //! copy       COPY, ADD, WORKDIR: files to a layer, without any mount
+//! remote     ADD: what is fetched
 //! ```
 //!
 //! Nothing is read, folded or mounted before a step needs it: when every step is in the cache, the
@@ -17,6 +18,7 @@ mod copy;
 mod foreign;
 mod mounts;
 mod network;
+mod remote;
 mod run;
 mod schedule;
 mod secrets;
@@ -39,7 +41,7 @@ pub(crate) use schedule::solve;
 pub(crate) use snapshot::Snapshot;
 
 use crate::agent::KeyAgent;
-use crate::context::Context;
+use crate::context::{Context, Contexts};
 use crate::key::Key;
 use crate::options::BuildOptions;
 use crate::plan::{From, Plan};
@@ -52,7 +54,7 @@ pub(crate) struct Session<'a> {
     pub(crate) store: &'a Store,
     pub(crate) options: &'a BuildOptions,
     pub(crate) dockerfile: &'a Dockerfile,
-    pub(crate) context: &'a Context,
+    pub(crate) contexts: &'a Contexts<'a>,
     pub(crate) runner: &'a dyn Runner,
     pub(crate) progress: &'a dyn Progress,
     /// Set by the user, or when a stage has failed.
@@ -106,7 +108,7 @@ impl<'a> Session<'a> {
     pub(crate) fn new(
         store: &'a Store,
         options: &'a BuildOptions,
-        (context, dockerfile): (&'a Context, &'a Dockerfile),
+        (contexts, dockerfile): (&'a Contexts<'a>, &'a Dockerfile),
         runner: &'a dyn Runner,
         progress: &'a dyn Progress,
         interrupt: &Interrupt,
@@ -115,7 +117,7 @@ impl<'a> Session<'a> {
             store,
             options,
             dockerfile,
-            context,
+            contexts,
             runner,
             progress,
             interrupt: interrupt.child(),
@@ -195,7 +197,7 @@ impl<'a> Solver<'a> {
             .ok_or_else(|| Error::internal("a stage was read before it was built"))
     }
 
-    /// A copy of the files of a stage or image, which share their tree. `None` for the context.
+    /// A copy of the files of a stage or image, which share their tree. `None` for a context.
     pub(crate) fn files(&self, from: From) -> Result<Option<Snapshot>, Error> {
         let lock = |snapshot: &Mutex<Snapshot>| {
             let mut files = snapshot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,9 +206,17 @@ impl<'a> Solver<'a> {
             Ok::<_, Error>(files.clone())
         };
         match from {
-            From::Context => Ok(None),
+            From::Context | From::Named(_) => Ok(None),
             From::Stage(index) => lock(&self.built(index)?.snapshot).map(Some),
             From::Image(index) => lock(&self.images[index].snapshot).map(Some),
+        }
+    }
+
+    /// The context that a copy reads from.
+    pub(crate) fn context_of(&self, from: From) -> Result<&Context, Error> {
+        match from {
+            From::Named(index) => self.contexts.named(index),
+            _ => Ok(self.contexts.main()),
         }
     }
 
@@ -216,7 +226,7 @@ impl<'a> Solver<'a> {
             snapshot.lock().unwrap_or_else(PoisonError::into_inner).key
         };
         Ok(match from {
-            From::Context => None,
+            From::Context | From::Named(_) => None,
             From::Stage(index) => Some(key(&self.built(index)?.snapshot)),
             From::Image(index) => Some(key(&self.images[index].snapshot)),
         })
@@ -225,7 +235,7 @@ impl<'a> Solver<'a> {
     /// What to call a source in an error.
     pub(crate) fn files_name(&self, from: From) -> String {
         match from {
-            From::Context => "the build context".to_owned(),
+            From::Context | From::Named(_) => "the build context".to_owned(),
             From::Stage(index) => format!("stage {}", self.plan.stages[index].name),
             From::Image(index) => format!("image {}", self.plan.images[index].name),
         }

@@ -19,7 +19,7 @@ use super::stage::Work;
 use super::{Snapshot, Solver};
 use crate::Error;
 use crate::key::{Definition, Key};
-use crate::plan::{Copy, From, Mount, MountKind, Run, Sharing};
+use crate::plan::{Copy, CopySource, From, Mount, MountKind, Run, Sharing};
 
 /// The mounts of one container. Dropping it unmounts and unlocks.
 pub(super) struct Mounted {
@@ -68,7 +68,7 @@ impl Work<'_> {
             | MountKind::Cache { from: Some(from), source, .. } => {
                 match self.solver.files(*from)? {
                     Some(files) => Ok(Some(files)),
-                    None => self.context_files(source).map(Some),
+                    None => self.context_files(*from, source).map(Some),
                 }
             }
             _ => Ok(None),
@@ -76,12 +76,12 @@ impl Work<'_> {
         run.mounts.iter().map(files).collect()
     }
 
-    /// A part of the context as layers.
-    fn context_files(&self, path: &str) -> Result<Snapshot, Error> {
+    /// A part of a context as layers.
+    pub(super) fn context_files(&self, from: From, path: &str) -> Result<Snapshot, Error> {
         let mut work = self.on_nothing();
-        let ended = work.copy(&Copy {
-            from: From::Context,
-            sources: vec![escaped(path)],
+        let step = Copy {
+            from,
+            sources: vec![CopySource::Path(escaped(path))],
             inline: Vec::new(),
             destination: path.to_owned(),
             chown: None,
@@ -90,7 +90,8 @@ impl Work<'_> {
             parents: false,
             exclude: Vec::new(),
             unpack: false,
-        })?;
+        };
+        let ended = work.copy(&step, &mut |_| {})?;
         work.take(ended)?;
         Ok(work.files)
     }

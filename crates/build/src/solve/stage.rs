@@ -7,7 +7,7 @@ use image::{History, Platform};
 use super::{Built, Shown, Snapshot, Solver};
 use crate::Error;
 use crate::key::Key;
-use crate::plan::{Base, Operation, Stage, Step};
+use crate::plan::{Base, From, Operation, Stage, Step};
 use crate::record::{self, LayerRef, Record};
 
 /// A stage that is being built.
@@ -95,7 +95,8 @@ impl<'a> Work<'a> {
         let lock =
             |files: &Mutex<Snapshot>| files.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (files, history, created) = match stage.base {
-            Base::Scratch => (Snapshot::scratch(), Vec::new(), None),
+            // A context's files are copied below.
+            Base::Scratch | Base::Files(_) => (Snapshot::scratch(), Vec::new(), None),
             Base::Stage(index) => {
                 let built = solver.built(index)?;
                 let created = built.history.last().and_then(|last| last.created.clone());
@@ -106,7 +107,11 @@ impl<'a> Work<'a> {
                 (lock(&image.snapshot), image.history.clone(), image.created.clone())
             }
         };
-        Ok(Self { solver, stage, files, history, created })
+        let mut work = Self { solver, stage, files, history, created };
+        if let Base::Files(index) = stage.base {
+            work.files = work.context_files(From::Named(index), "/")?;
+        }
+        Ok(work)
     }
 
     fn configured(&mut self, step: &Step) {
@@ -142,7 +147,7 @@ impl<'a> Work<'a> {
         match &step.operation {
             Operation::Configure => Err(Error::internal("a configuration is no work")),
             Operation::Run(run) => self.run(run, shown),
-            Operation::Copy(copy) => self.copy(copy),
+            Operation::Copy(copy) => self.copy(copy, &mut |bytes| shown.output(bytes)),
             Operation::Workdir { path, owner } => self.workdir(path, owner),
         }
     }

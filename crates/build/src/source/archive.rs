@@ -32,12 +32,27 @@ pub(crate) struct Archive {
     /// Its files, as a source to copy from.
     pub(crate) layers: Layers,
     /// Holds the bytes.
-    pub(crate) spool: Spool,
+    _spool: Spool,
 }
 
 impl Archive {
     /// Reads a tar, compressed or not, into a file in `folder`, and lists it.
     pub(crate) fn read(name: &Path, reader: impl Read, folder: &Path) -> Result<Self, Error> {
+        let shown = name.to_string_lossy();
+        Self::written(&shown, folder, |mut file| {
+            let fail = |error| Error::io("read the archive", name, error);
+            io::copy(&mut decompressed(reader).map_err(fail)?, &mut file).map_err(fail)?;
+            Ok(())
+        })
+    }
+
+    /// A tar that `write` writes into a file in `folder`.
+    pub(crate) fn written(
+        name: &str,
+        folder: &Path,
+        write: impl FnOnce(&File) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let name = Path::new(name);
         let fail = |error| Error::io("read the archive", name, error);
         fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
         let path = folder.join(format!("{}.tar", crate::names::unique()));
@@ -48,14 +63,14 @@ impl Archive {
             .open(&path)
             .map_err(|error| Error::io("create", &path, error))?;
         let spool = Spool::new(path, &file).map_err(fail)?;
-        io::copy(&mut decompressed(reader).map_err(fail)?, &mut file).map_err(fail)?;
+        write(&file)?;
         file.seek(SeekFrom::Start(0)).map_err(fail)?;
         let listed = Changeset::read_tar(BufReader::with_capacity(128 << 10, file));
         let changeset = listed.map_err(|error| Error::archive(name, error))?;
         let tree = Tree::fold([&changeset]).map_err(|error| Error::archive(name, error))?;
         let tars = [spool.path().to_owned()];
         let layers = Layers::new("the build context", Arc::new(tree), tars);
-        Ok(Self { layers, spool })
+        Ok(Self { layers, _spool: spool })
     }
 }
 

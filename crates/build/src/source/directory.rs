@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,7 @@ use rustix::fs::{
 use tree::{LayerPath, Metadata, Timestamp, Xattrs};
 
 use super::hashes::{FileHashes, Identity, Known};
+use super::layers::MAX_TEXT;
 use super::{File, Found, Item, ItemKind, Origin, Reading, left_out, prune};
 use crate::Error;
 
@@ -27,6 +28,10 @@ pub(crate) struct Directory {
     root: OwnedFd,
     pub(super) ignored: IgnorePatterns,
     hashes: FileHashes,
+    /// What errors call it.
+    place: String,
+    /// For a checkout: when its commit was made.
+    committed: Option<Timestamp>,
 }
 
 impl Directory {
@@ -43,7 +48,8 @@ impl Directory {
             .map_err(|error| Error::io("look at the context", path, error))?;
         let cache = format!("{:x}-{:x}-{:x}", stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
         let hashes = FileHashes::at(caches.join(cache));
-        Ok(Self { path: path.to_owned(), root, ignored, hashes })
+        let place = format!("the build context {}", path.display());
+        Ok(Self { path: path.to_owned(), root, ignored, hashes, place, committed: None })
     }
 
     /// Writes what was learned about files. A failure costs time at the next build, nothing else.
@@ -56,9 +62,14 @@ impl Directory {
         &self.ignored
     }
 
-    /// The directory, as the user named it.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The same directory, which holds what git checked out of `remote`.
+    pub(crate) fn of_commit(self, remote: String, time: Timestamp) -> Self {
+        Self { place: remote, committed: Some(time), ..self }
+    }
+
+    /// What errors call it.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
     }
 
     /// Whether `.dockerignore` hides something that is there.
@@ -89,6 +100,20 @@ impl Directory {
         Ok(Some((inside, stat)))
     }
 
+    /// A small file as text, links followed; `None` where there is none.
+    pub(crate) fn text(&self, path: &LayerPath) -> Result<Option<Vec<u8>>, Error> {
+        let Some((resolved, stat)) = self.resolve(path)? else { return Ok(None) };
+        if file_type(&stat) != FileType::RegularFile {
+            return Ok(None);
+        }
+        let file = std::fs::File::from(self.open_beneath(&resolved, OFlags::NOFOLLOW)?);
+        let mut text = Vec::new();
+        file.take(MAX_TEXT)
+            .read_to_end(&mut text)
+            .map_err(|error| Error::io("read", self.host_path(path), error))?;
+        Ok(Some(text))
+    }
+
     pub(crate) fn list(&self, path: &LayerPath) -> Result<Vec<(Vec<u8>, bool)>, Error> {
         let folder = self.open_beneath(path, OFlags::DIRECTORY)?;
         let mut listed = Vec::new();
@@ -107,6 +132,12 @@ impl Directory {
         let mut items = super::walk::walk(self, path)?;
         prune(&self.ignored, path, &mut items);
         link(&mut items);
+        for item in &mut items {
+            self.as_committed(&mut item.metadata);
+            if self.committed.is_some() && matches!(item.kind, ItemKind::Symlink(_)) {
+                item.metadata.mode = 0o777;
+            }
+        }
         if let Some(root) = items.first_mut().filter(|_| path.is_root()) {
             // BuildKit receives the context without its root's own mode and time.
             root.metadata = Metadata { mode: 0o755, ..Metadata::default() };
@@ -119,7 +150,18 @@ impl Directory {
         let folder = self.open_beneath(path, OFlags::DIRECTORY)?;
         let stat = statx(&folder, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
             .map_err(|error| Error::io("look at", self.host_path(path), error))?;
-        Ok(metadata(&stat, xattrs(folder.as_fd())))
+        let mut metadata = metadata(&stat, xattrs(folder.as_fd()));
+        self.as_committed(&mut metadata);
+        Ok(metadata)
+    }
+
+    /// What git gives a file does not depend on the time and the mask of its creation.
+    fn as_committed(&self, metadata: &mut Metadata) {
+        if let Some(time) = self.committed {
+            let shared = metadata.mode & 0o500;
+            metadata.mode = metadata.mode & 0o700 | shared >> 3 | shared >> 6;
+            metadata.mtime = time;
+        }
     }
 
     /// Opens a regular file that a walk gave, and sees to it that its hash is remembered.
@@ -204,7 +246,7 @@ impl Directory {
             .map_err(|error| Error::io("read the link", self.host_path(path), error))
     }
 
-    pub(super) fn host_path(&self, path: &LayerPath) -> PathBuf {
+    pub(crate) fn host_path(&self, path: &LayerPath) -> PathBuf {
         self.path.join(std::ffi::OsStr::from_bytes(path.as_bytes()))
     }
 }

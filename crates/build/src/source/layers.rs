@@ -7,21 +7,19 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
-use dockerfile::IgnorePatterns;
 use tree::{FileContent, LayerPath, NodeId, NodeKind, Tree};
 
-use super::{File, Found, Item, ItemKind, Origin, Reading, left_out, prune};
+use super::{File, Found, Item, ItemKind, Origin, Reading};
 use crate::Error;
 
 /// No file that the builder itself reads from an image is larger: `/etc/passwd`, a Dockerfile.
-const MAX_TEXT: u64 = 16 << 20;
+pub(super) const MAX_TEXT: u64 = 16 << 20;
 
 /// A tree over layer tars.
 #[derive(Clone)]
 pub(crate) struct Layers {
     tree: Arc<Tree>,
     tars: Vec<Arc<LayerTar>>,
-    ignored: Arc<IgnorePatterns>,
     name: Arc<str>,
 }
 
@@ -40,7 +38,7 @@ impl Layers {
     ) -> Self {
         let tar = |path| Arc::new(LayerTar { path, open: OnceLock::new() });
         let tars = tars.into_iter().map(tar).collect();
-        Self { tree, tars, ignored: Arc::default(), name: name.into() }
+        Self { tree, tars, name: name.into() }
     }
 
     /// What errors call it.
@@ -54,23 +52,11 @@ impl Layers {
         node.map(|node| node.metadata.clone()).unwrap_or_default()
     }
 
-    /// Leaves out what `ignored` says.
-    pub(crate) fn without(mut self, ignored: IgnorePatterns) -> Self {
-        self.ignored = Arc::new(ignored);
-        self
-    }
-
     pub(crate) fn find(&self, path: &LayerPath) -> Option<Found> {
         self.tree.resolve(path.as_bytes()).ok()?;
         let path = self.tree.resolve_path(path.as_bytes()).ok()?;
         let directory = self.tree.node(self.tree.lookup(&path)?).is_directory();
-        let left_out = !path.is_root() && self.left_out(&path, directory);
-        (!left_out).then_some(Found { path, directory })
-    }
-
-    /// Whether something is there, left out or not.
-    pub(crate) fn hides(&self, path: &LayerPath) -> bool {
-        !self.ignored.is_empty() && self.tree.resolve(path.as_bytes()).is_ok()
+        Some(Found { path, directory })
     }
 
     pub(crate) fn list(&self, path: &LayerPath) -> Vec<(Vec<u8>, bool)> {
@@ -80,10 +66,7 @@ impl Layers {
         };
         let listed =
             names.iter().map(|(name, &node)| (name.to_vec(), self.tree.node(node).is_directory()));
-        let kept = |(name, directory): &(Vec<u8>, bool)| {
-            path.join(name).is_ok_and(|path| !self.left_out(&path, *directory))
-        };
-        listed.filter(kept).collect()
+        listed.collect()
     }
 
     pub(crate) fn walk(&self, path: &LayerPath) -> Result<Vec<Item>, Error> {
@@ -93,11 +76,7 @@ impl Layers {
         let mut items: Vec<Item> = Vec::new();
         let mut first: HashMap<NodeId, LayerPath> = HashMap::new();
         for (below, node) in self.tree.walk_from(top) {
-            let whole = path.join(below.as_bytes()).map_err(|error| Error::path(path, error))?;
             let directory = self.tree.node(node).is_directory();
-            if !whole.is_root() && self.left_out(&whole, directory) {
-                continue;
-            }
             let linked = self.tree.node(node).links > 1;
             let kind = match first.get(&node) {
                 Some(earlier) if linked => ItemKind::HardLink(earlier.clone()),
@@ -109,12 +88,7 @@ impl Layers {
             let metadata = self.tree.node(node).metadata.clone();
             items.push(Item { path: below, metadata, kind });
         }
-        prune(&self.ignored, path, &mut items);
         Ok(items)
-    }
-
-    fn left_out(&self, path: &LayerPath, directory: bool) -> bool {
-        left_out(&self.ignored, path, directory)
     }
 
     fn kind(&self, node: NodeId) -> ItemKind {

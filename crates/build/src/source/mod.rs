@@ -10,6 +10,7 @@ mod layers;
 mod reading;
 mod walk;
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use dockerfile::{Descent, IgnorePatterns};
@@ -64,9 +65,12 @@ pub(crate) enum Origin {
     Tar { layer: u32, content: FileContent },
     /// In the Dockerfile itself.
     Text(Arc<str>),
+    /// A file of the store's, which nobody changes.
+    Blob(Arc<Path>),
 }
 
 /// Something that files are copied from.
+#[derive(Clone, Copy)]
 pub(crate) enum Source<'a> {
     /// A directory of the host.
     Directory(&'a Directory),
@@ -121,16 +125,22 @@ impl Source<'_> {
     pub(crate) fn hides(&self, path: &LayerPath) -> bool {
         match self {
             Self::Directory(directory) => directory.hides(path),
-            Self::Layers(layers) => layers.hides(path),
+            Self::Layers(_) => false,
+        }
+    }
+
+    /// A small file as text, links followed inside the root; `None` where there is none.
+    pub(crate) fn text(&self, path: &LayerPath) -> Result<Option<Vec<u8>>, Error> {
+        match self {
+            Self::Directory(directory) => directory.text(path),
+            Self::Layers(layers) => layers.text(path),
         }
     }
 
     /// What to call it in an error.
     pub(crate) fn place(&self) -> String {
         match self {
-            Self::Directory(directory) => {
-                format!("the build context {}", directory.path().display())
-            }
+            Self::Directory(directory) => directory.place().to_owned(),
             Self::Layers(layers) => layers.name().to_owned(),
         }
     }
@@ -139,6 +149,7 @@ impl Source<'_> {
     pub(crate) fn open(&self, file: &File) -> Result<Reading, Error> {
         match (&file.origin, self) {
             (Origin::Text(text), _) => Ok(Reading::text(text.clone())),
+            (Origin::Blob(path), _) => Reading::blob(path),
             (Origin::Disk { path, identity, .. }, Self::Directory(directory)) => {
                 directory.open(path, *identity)
             }

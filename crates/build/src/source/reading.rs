@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, StatxFlags, statx};
@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tree::Extent;
 
 use super::hashes::Identity;
+use crate::Error;
 
 /// A file that is being read. Reads from a tar use positions, so readers may share a descriptor.
 pub(crate) struct Reading {
@@ -22,6 +23,7 @@ enum From {
     Disk { file: File, identity: Identity, clock: i128 },
     Tar { tar: Arc<File>, extents: Vec<Extent>, size: u64, at: u64 },
     Text { text: Arc<str>, at: usize },
+    Blob(File),
 }
 
 impl Reading {
@@ -31,6 +33,11 @@ impl Reading {
 
     pub(super) fn tar(tar: Arc<File>, name: PathBuf, extents: Vec<Extent>, size: u64) -> Self {
         Self { from: From::Tar { tar, extents, size, at: 0 }, name }
+    }
+
+    pub(super) fn blob(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+        Ok(Self { from: From::Blob(file), name: path.to_owned() })
     }
 
     pub(super) fn text(text: Arc<str>) -> Self {
@@ -54,7 +61,7 @@ impl Reading {
 impl Read for Reading {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.from {
-            From::Disk { file, .. } => file.read(buffer),
+            From::Disk { file, .. } | From::Blob(file) => file.read(buffer),
             From::Tar { tar, extents, size, at } => {
                 let count = read_sparse(tar, extents, *size, *at, buffer)?;
                 *at += count as u64;
