@@ -1,0 +1,1 @@
+mkdir -p github.com/a/b; echo 1 > github.com/a/b/f

@@ -1,0 +1,1 @@
+mkdir o; echo context > o/f; echo main > f; chmod 640 o/f

@@ -1,0 +1,1 @@
+mkdir d; mkfifo d/fifo; touch d/f

@@ -1,0 +1,1 @@
+touch 'a[1]' a1 'b*' bc

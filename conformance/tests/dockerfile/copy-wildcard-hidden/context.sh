@@ -1,0 +1,1 @@
+mkdir .h; touch .a .h/b c
