@@ -256,6 +256,7 @@ fn give_birth(
         filter: Filter::prepare(spec::linux(&bundle.spec)?.seccomp().as_ref(), dir.root())?,
         state: record.state(Status::Creating),
         waiting: if starts_at_once { None } else { Some(Waiting::prepare(dir)?) },
+        privileged: rustix::process::geteuid().is_root(),
         no_pivot: options.no_pivot,
         no_new_keyring: options.no_new_keyring,
         preserve_fds: options.preserve_fds,

@@ -176,11 +176,12 @@ fn unprotected(table: &str) -> Option<Vec<&'static str>> {
         .collect();
     let is_procfs = |mount: &&Vec<&str>| mount[3] == "/" && mount.contains(&"proc");
     let procfs = mounts.iter().find(is_procfs)?;
+    // By the mount it lies on: the directory goes on moving while the table is read.
     let covered = |name: &str, by: &str| {
         mounts.iter().any(|mount| {
-            let place = format!("{}/{name}", procfs[4]);
+            let place = mount[4].strip_prefix("/proc/").or(mount[4].strip_prefix("/other/"));
             let read_only = mount[5].split(',').any(|option| option == "ro");
-            mount[1] == procfs[0] && mount[4] == place && mount[3] == by && read_only
+            mount[1] == procfs[0] && place == Some(name) && mount[3] == by && read_only
         })
     };
     let wanted =

@@ -47,6 +47,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) state: State,
     /// How `start` will be heard; None for `run`, which starts at once.
     pub(crate) waiting: Option<Waiting>,
+    /// Whether root makes the container.
+    pub(crate) privileged: bool,
     pub(crate) no_pivot: bool,
     pub(crate) no_new_keyring: bool,
     pub(crate) preserve_fds: u32,
@@ -105,9 +107,9 @@ fn isolate(plan: &Plan<'_>, spec: &Spec, process: &Process) -> Result<()> {
     let linux = spec::linux(spec)?;
     set_oom_score(process)?;
     let offsets = if plan.namespaces.time { Some(settings::open_time_offsets()?) } else { None };
-    // Who is in a namespace that this process joins may not look into it through /proc. In new ones
-    // there is nobody, and the ordinary user who makes them needs the look to execute there.
-    if !plan.namespaces.joined.is_empty() {
+    // From here on nobody in the container may look into this process through /proc. An ordinary user
+    // who makes it needs the look to execute there; then nobody else is in its namespaces, if all are new.
+    if plan.privileged || !plan.namespaces.joined.is_empty() {
         rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
             .doing(|| "become unreadable for others".into())?;
     }

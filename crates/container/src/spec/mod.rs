@@ -154,6 +154,9 @@ fn check(spec: &Spec) -> Result<()> {
     for (index, mount) in spec.mounts().iter().flatten().enumerate() {
         let destination = mount.destination();
         check_text(&format!("mounts[{index}].destination"), destination)?;
+        if destination.as_os_str().is_empty() {
+            return Err(Error::spec(format!("mounts[{index}].destination"), "empty"));
+        }
         if destination.is_relative() {
             notice::warn(&format!("mounts[{index}].destination: {destination:?} is not absolute"));
         }
