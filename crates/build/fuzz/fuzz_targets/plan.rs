@@ -31,6 +31,9 @@ fn planned(dockerfile: &Dockerfile) -> Result<Plan, String> {
         host: "linux/amd64".parse().expect("a platform"),
         network: Network::Host,
         labels: vec![("label".to_owned(), "value".to_owned())],
+        allow: Default::default(),
+        ignored: Default::default(),
+        check: false,
     };
     plan::plan(dockerfile, &settings, &mut All).map_err(|error| error.to_string())
 }

@@ -1,0 +1,3 @@
+module example/go-service
+
+go 1.19
