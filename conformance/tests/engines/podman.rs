@@ -243,7 +243,10 @@ fn a_pod_shares_namespaces() {
         podman.ok(&["run", "-d", "--pod=pod", "--name=member", IMAGE, "sleep", "1000"]);
         assert!(podman.ok(&["generate", "kube", "pod"]).contains("kind: Pod"));
         podman.ok(&["pod", "stop", "-t", "0", "pod"]);
-        podman.ok(&["pod", "rm", "-f", "pod"]);
+        // podman's own monitor may still be ending in the cgroup that podman removes: it is asked again.
+        until("the pod is removed", || {
+            podman.any(&["pod", "rm", "-f", "--ignore", "pod"]).status.success()
+        });
     });
 }
 
