@@ -347,8 +347,8 @@ fn agents_of(machine: &Machine) -> usize {
     let is_agent = |entry: &fs::DirEntry| {
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let cwd = fs::read_link(entry.path().join("cwd")).unwrap_or_default();
-        line.starts_with(b"ssh-agent\0sh\0")
-            || line.starts_with(b"sh\0-c\0\nfor key") && cwd == folder
+        let agent = line.starts_with(b"ssh-agent\0sh\0");
+        cwd == folder && (agent || line.starts_with(b"sh\0-c\0\nfor key"))
     };
     fs::read_dir("/proc").unwrap().flatten().filter(is_agent).count()
 }
