@@ -1,10 +1,12 @@
-//! Everything about images at rest: pull, import, list, inspect, tag, remove, collect, and bundles.
+//! Everything about images at rest: pull, push, import, list, inspect, tag, remove, collect, and bundles.
 //!
 //! Results go to standard output, progress and messages to standard error. What needs no mount works
 //! for an ordinary user.
 
+mod bars;
 mod change;
 mod command;
+mod compression;
 mod find;
 mod registries;
 mod source;
@@ -28,6 +30,8 @@ struct Arguments {
 enum Command {
     /// Get an image from a registry
     Pull(command::pull::Arguments),
+    /// Send an image to a registry
+    Push(Box<command::push::Arguments>),
     /// Get a file from a web server into the store, as a blob
     Fetch(command::fetch::Arguments),
     /// Make an image of a root file system's tar
@@ -68,6 +72,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let store = Store::open(&arguments.store.path()?)?;
     match command {
         Command::Pull(arguments) => command::pull::run(&arguments, &store),
+        Command::Push(arguments) => command::push::run(&arguments, &store),
         Command::Fetch(arguments) => command::fetch::run(&arguments, &store),
         Command::Import(arguments) => command::import::run(&arguments, &store),
         Command::Ls(arguments) => command::ls::run(&arguments, &store),

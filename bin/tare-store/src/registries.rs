@@ -1,11 +1,14 @@
-//! What this machine says about registries: trusted authorities, logins, proxies.
+//! What this machine and the command line say about registries: trusted authorities, logins, proxies.
 //!
 //! The places are those where docker, podman and OpenSSL look.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::bail;
-use registry::{Credentials, Proxies, Trust};
+use cli::Interrupted;
+use image::Reference;
+use registry::{Credentials, Options, Proxies, Trust};
 
 /// Where distributions keep the authorities that they trust: Debian, Fedora, SUSE, Alpine.
 const BUNDLES: [&str; 4] = [
@@ -14,6 +17,54 @@ const BUNDLES: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+
+/// The options of each command that speaks to a registry.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RegistryFlags {
+    /// File with the logins [default: those of podman login and docker login]
+    #[arg(long, value_name = "FILE", env = "REGISTRY_AUTH_FILE")]
+    authfile: Option<PathBuf>,
+    /// Speak TLS only, and check the certificate; false also allows plain HTTP
+    #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true")]
+    #[arg(num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
+    tls_verify: bool,
+    /// The same as --tls-verify=false
+    #[arg(long, conflicts_with = "tls_verify")]
+    insecure: bool,
+}
+
+impl RegistryFlags {
+    pub(crate) fn options(&self) -> anyhow::Result<Options> {
+        let verify = self.tls_verify && !self.insecure;
+        Ok(Options {
+            trust: if verify { trust() } else { Trust::Anybody },
+            credentials: credentials(self.authfile.as_deref())?,
+            proxies: proxies(),
+            ..Options::default()
+        })
+    }
+}
+
+/// A reference, perhaps with the transport in front that skopeo and podman write.
+#[derive(Clone, Debug)]
+pub(crate) struct Name(pub(crate) Reference);
+
+impl FromStr for Name {
+    type Err = image::ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.strip_prefix("docker://").unwrap_or(text).parse().map(Self)
+    }
+}
+
+/// A failure with what the user may try.
+pub(crate) fn explain(error: registry::Error) -> anyhow::Error {
+    match error.hint() {
+        _ if matches!(error, registry::Error::Interrupted) => Interrupted.into(),
+        Some(hint) => cli::hinted(error, hint),
+        None => error.into(),
+    }
+}
 
 /// The authorities to trust: `$SSL_CERT_FILE`, the distribution's, or those that are built in.
 pub(crate) fn trust() -> Trust {

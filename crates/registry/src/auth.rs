@@ -26,6 +26,8 @@ const CLIENT_ID: &str = "tare";
 pub(crate) struct Authorizer<'a> {
     endpoint: &'a Endpoint,
     credentials: &'a Credentials,
+    /// Rights to ask for, whatever the challenge says.
+    scopes: Vec<String>,
     held: Mutex<Option<String>>,
 }
 
@@ -33,12 +35,16 @@ pub(crate) struct Authorizer<'a> {
 struct TokenServer<'a> {
     realm: &'a str,
     service: Option<&'a str>,
-    scope: String,
+    scopes: Vec<String>,
 }
 
 impl<'a> Authorizer<'a> {
-    pub(crate) fn new(endpoint: &'a Endpoint, credentials: &'a Credentials) -> Self {
-        Self { endpoint, credentials, held: Mutex::new(None) }
+    pub(crate) fn new(
+        endpoint: &'a Endpoint,
+        credentials: &'a Credentials,
+        scopes: Vec<String>,
+    ) -> Self {
+        Self { endpoint, credentials, scopes, held: Mutex::new(None) }
     }
 
     /// The `Authorization` header to send, once there is one.
@@ -79,7 +85,7 @@ impl<'a> Authorizer<'a> {
             Challenge::Bearer { realm, service, scope } => Some(TokenServer {
                 realm,
                 service: service.as_deref(),
-                scope: scope.clone().unwrap_or_else(|| self.pull_scope()),
+                scopes: self.scopes(scope.as_deref()),
             }),
             Challenge::Basic => None,
         });
@@ -94,8 +100,19 @@ impl<'a> Authorizer<'a> {
         }
     }
 
-    fn pull_scope(&self) -> String {
-        format!("repository:{}:pull", self.endpoint.repository())
+    /// What is asked for: what the registry wants to see for this request, and what the next ones will
+    /// need.
+    fn scopes(&self, challenge: Option<&str>) -> Vec<String> {
+        let mut scopes = self.scopes.clone();
+        let pull = || format!("repository:{}:pull", self.endpoint.repository());
+        match challenge {
+            Some(scope) if !scopes.iter().any(|it| it == scope) => {
+                scopes.insert(0, scope.to_owned())
+            }
+            None if scopes.is_empty() => scopes.push(pull()),
+            _ => {}
+        }
+        scopes
     }
 
     fn secret(&self) -> Result<Option<Secret>, Failure> {
@@ -124,12 +141,16 @@ impl TokenServer<'_> {
     }
 
     fn ask(&self, http: &Http, secret: Option<&Secret>) -> Result<Response<Body>, Failure> {
-        let scope = ("scope", self.scope.as_str());
+        let scopes = self.scopes.iter().map(|scope| ("scope", scope.as_str()));
         let service = self.service.map(|service| ("service", service));
-        let mut fields: Vec<(&str, &str)> = service.into_iter().chain([scope]).collect();
+        let mut fields: Vec<(&str, &str)> = service.into_iter().chain(scopes).collect();
         match secret {
             Some(Secret::IdentityToken(token)) => {
+                // OAuth 2 has one field, with spaces between the scopes.
+                let scope = self.scopes.join(" ");
+                fields.retain(|(name, _)| *name != "scope");
                 fields.extend([
+                    ("scope", scope.as_str()),
                     ("grant_type", "refresh_token"),
                     ("client_id", CLIENT_ID),
                     ("refresh_token", token.as_str()),

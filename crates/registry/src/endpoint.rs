@@ -66,6 +66,28 @@ impl Endpoint {
         format!("{scheme}://{}/v2/", self.host)
     }
 
+    /// Whether a URL is one of this registry, which may see its credentials.
+    pub(crate) fn is_at(&self, url: &str) -> bool {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        authority.eq_ignore_ascii_case(&self.host)
+    }
+
+    /// A URL that the registry gave, which may leave out scheme and host, or the scheme alone (RFC 3986,
+    /// section 4.2).
+    pub(crate) fn resolve(&self, scheme: Scheme, location: &str) -> String {
+        match location {
+            rest if rest.starts_with("//") => format!("{scheme}:{rest}"),
+            path if path.starts_with('/') => format!("{scheme}://{}{path}", self.host),
+            whole => whole.to_owned(),
+        }
+    }
+
+    /// Where uploads to the repository begin (distribution-spec, "Pushing blobs").
+    pub(crate) fn uploads(&self, scheme: Scheme) -> String {
+        format!("{}{}/blobs/uploads/", self.base(scheme), self.repository)
+    }
+
     /// A manifest's URL; `reference` is a tag or a digest.
     pub(crate) fn manifest(&self, scheme: Scheme, reference: &str) -> String {
         format!("{}{}/manifests/{reference}", self.base(scheme), self.repository)
@@ -105,6 +127,22 @@ mod tests {
             endpoint("[::1]:5000/a/b").blob(Scheme::Http, "sha256:00"),
             "http://[::1]:5000/v2/a/b/blobs/sha256:00"
         );
+    }
+
+    #[test]
+    fn locations() {
+        let there = endpoint("host:5000/a");
+        for (location, want, ours) in [
+            ("/v2/a/blobs/uploads/1?x=y", "http://host:5000/v2/a/blobs/uploads/1?x=y", true),
+            ("http://HOST:5000/u", "http://HOST:5000/u", true),
+            ("//host:5000/u", "http://host:5000/u", true),
+            ("https://cdn.example.com/u", "https://cdn.example.com/u", false),
+            ("http://host:5001/u", "http://host:5001/u", false),
+            ("http://host:5000@evil.example.com/u", "http://host:5000@evil.example.com/u", false),
+        ] {
+            let url = there.resolve(Scheme::Http, location);
+            assert_eq!((url.as_str(), there.is_at(&url)), (want, ours), "{location}");
+        }
     }
 
     #[test]

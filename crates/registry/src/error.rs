@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 
-/// Why a pull or a fetch failed.
+/// Why a pull, a push or a fetch failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Registry and we did not come together.
-    #[error("cannot {action} of {repository} from {registry}")]
+    #[error("cannot {action} of {repository} {} {registry}", preposition(.action))]
     Registry {
         /// What was being done, and to what: `get manifest latest`.
         action: String,
@@ -39,6 +39,14 @@ pub enum Error {
     #[error("cannot store {what}")]
     Store {
         /// Which blob or name.
+        what: String,
+        /// Why.
+        source: Box<store::Error>,
+    },
+    /// The store does not give it.
+    #[error("cannot read {what} from the store")]
+    Read {
+        /// Which blob or image.
         what: String,
         /// Why.
         source: Box<store::Error>,
@@ -96,4 +104,9 @@ impl Error {
     pub(crate) fn store(what: impl Into<String>, source: store::Error) -> Self {
         Self::Store { what: what.into(), source: Box::new(source) }
     }
+}
+
+/// What is pushed goes to a registry; everything else is about what is there.
+fn preposition(action: &str) -> &'static str {
+    if action.starts_with("push") { "to" } else { "from" }
 }

@@ -124,6 +124,25 @@ pub enum Failure {
         /// What `Content-Range` says.
         found: String,
     },
+    /// An upload cannot begin.
+    #[error("the registry cannot take an upload: {0}")]
+    Upload(String),
+    /// The registry keeps something else than what was sent.
+    #[error("the registry took something else: it says {found}, not {expected}")]
+    Taken {
+        /// What was sent.
+        expected: Digest,
+        /// What it says it got.
+        found: Digest,
+    },
+    /// The destination names a digest, and the image has another.
+    #[error("the image has the digest {found} there, not {expected}")]
+    OtherDigest {
+        /// What the destination names.
+        expected: Digest,
+        /// What the image has in this form.
+        found: Digest,
+    },
     /// The answer is no manifest.
     #[error("the answer is no image manifest: {0}")]
     NotManifest(String),
@@ -218,6 +237,16 @@ impl Failure {
                     "check the name and the tag; list the tags with: skopeo list-tags docker://{registry}/{repository}"
                 )
             }
+            Self::Status { status: 405, .. } => {
+                "the registry may be one that only gives, such as a mirror".to_owned()
+            }
+            Self::Status { status: 413, .. } => {
+                "the registry, or a proxy in front of it, limits the size of a layer".to_owned()
+            }
+            Self::OtherDigest { .. } => {
+                "name a tag instead; or push the layers as they are with: --compression keep"
+                    .to_owned()
+            }
             Self::Status { status: 429, .. } => {
                 "the registry limits how much may be asked; wait, or log in".to_owned()
             }
@@ -264,6 +293,8 @@ fn status_line(status: u16) -> String {
         403 => " Forbidden",
         404 => " Not Found",
         405 => " Method Not Allowed",
+        413 => " Content Too Large",
+        415 => " Unsupported Media Type",
         416 => " Range Not Satisfiable",
         429 => " Too Many Requests",
         500 => " Internal Server Error",

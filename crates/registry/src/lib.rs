@@ -1,8 +1,9 @@
-//! The distribution API, as a client: images from registries into the store. And [`fetch()`]: what any
+//! The distribution API, as a client: images from registries into the store, and back. And [`fetch()`]: what any
 //! web server gives.
 //!
 //! ```text
 //! Reference ─▶ endpoint ─▶ session ─▶ manifest ─▶ pull ─▶ blob ─▶ Store
+//!                             │       ◀─ upload ◀─ mounts ◀─ push ◀─ Store
 //!                             │
 //!                             ├ transport  HTTP, TLS, proxies, what their errors mean
 //!                             ├ auth       challenge ─▶ credentials ─▶ token
@@ -27,13 +28,16 @@ mod error;
 mod failure;
 mod fetch;
 mod manifest;
+mod mounts;
 mod options;
 mod progress;
 mod proxy;
 mod pull;
+mod push;
 mod refusal;
 mod session;
 mod transport;
+mod upload;
 
 pub use credentials::{Credentials, CredentialsError, Secret};
 pub use error::Error;
@@ -42,3 +46,4 @@ pub use fetch::{Fetched, Resource, fetch};
 pub use options::{Options, Proxies, Retries, Timeouts, Trust};
 pub use progress::{Event, Progress};
 pub use pull::{Pulled, pull};
+pub use push::{Parcel, Pushed, push};

@@ -1,8 +1,10 @@
 //! One repository of one registry, spoken to: scheme found, refused requests authorized, failures of
 //! the moment tried again.
 
+use std::io::Read;
+
 use ureq::Body;
-use ureq::http::Response;
+use ureq::http::{Method, Response};
 
 use crate::Error;
 use crate::auth::Authorizer;
@@ -13,7 +15,7 @@ use crate::failure::Failure;
 use crate::options::{Options, Trust};
 use crate::progress::{Event, Progress};
 use crate::refusal;
-use crate::transport::Http;
+use crate::transport::{Http, Sending};
 
 /// What a pull works with. Threads share it.
 pub(crate) struct Session<'a> {
@@ -38,8 +40,23 @@ impl<'a> Session<'a> {
         progress: &'a dyn Progress,
         cancel: &'a Cancel<'a>,
     ) -> Result<Self, Error> {
+        Self::connect_to(endpoint, options, progress, cancel, Vec::new())
+    }
+
+    /// As [`Session::connect`], to ask for these rights, too, where the registry wants a token
+    /// (token.md, "Resource Scope").
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub(crate) fn connect_to(
+        endpoint: &'a Endpoint,
+        options: &'a Options,
+        progress: &'a dyn Progress,
+        cancel: &'a Cancel<'a>,
+        scopes: Vec<String>,
+    ) -> Result<Self, Error> {
         let (scheme, http) = connect(endpoint, options, cancel)?;
-        let auth = Authorizer::new(endpoint, &options.credentials);
+        let auth = Authorizer::new(endpoint, &options.credentials, scopes);
         Ok(Self { endpoint, options, progress, cancel, scheme, http, auth })
     }
 
@@ -52,14 +69,26 @@ impl<'a> Session<'a> {
         url: &str,
         headers: &[(&str, &str)],
     ) -> Result<Response<Body>, Failure> {
+        self.request(&Call { method: Method::GET, url, headers, content: Payload::Nothing })
+    }
+
+    /// Sends a request once, authorized where the registry asks for it. A URL of another host, where a
+    /// registry keeps its uploads, gets no credentials.
+    ///
+    /// # Errors
+    /// Any answer without success is a failure.
+    pub(crate) fn request(&self, call: &Call<'_>) -> Result<Response<Body>, Failure> {
+        if !self.endpoint.is_at(call.url) {
+            return self.succeeded(self.send(call, None)?);
+        }
         let held = self.auth.header();
-        let response = self.send(url, headers, held.as_deref())?;
+        let response = self.send(call, held.as_deref())?;
         if response.status().as_u16() != 401 {
             return self.succeeded(response);
         }
         let challenges = self.challenges(&response)?;
         let header = self.auth.answer(&self.http, held.as_deref(), &challenges)?;
-        let response = self.send(url, headers, Some(&header))?;
+        let response = self.send(call, Some(&header))?;
         match response.status().as_u16() {
             401 => Err(match refusal::failure(&self.http, response) {
                 Failure::Status { message, .. } => self.auth.refused(message),
@@ -96,13 +125,18 @@ impl<'a> Session<'a> {
 
     fn send(
         &self,
-        url: &str,
-        headers: &[(&str, &str)],
+        call: &Call<'_>,
         authorization: Option<&str>,
     ) -> Result<Response<Body>, Failure> {
         let authorization = authorization.map(|header| ("Authorization", header));
-        let headers: Vec<_> = headers.iter().copied().chain(authorization).collect();
-        self.http.get(url, &headers, &[])
+        let headers: Vec<_> = call.headers.iter().copied().chain(authorization).collect();
+        let send = |body| self.http.send(call.method.clone(), call.url, &headers, body);
+        match &call.content {
+            Payload::Nothing => send(Sending::Nothing),
+            Payload::Empty => send(Sending::Empty),
+            Payload::Bytes(bytes) => send(Sending::Stream(&mut &bytes[..], bytes.len() as u64)),
+            Payload::Stream(open, size) => send(Sending::Stream(&mut *open()?, *size)),
+        }
     }
 
     fn succeeded(&self, response: Response<Body>) -> Result<Response<Body>, Failure> {
@@ -123,6 +157,28 @@ impl<'a> Session<'a> {
         Ok(challenges)
     }
 }
+
+/// A request, which may have to be sent twice.
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) url: &'a str,
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) content: Payload<'a>,
+}
+
+/// What a request carries.
+pub(crate) enum Payload<'a> {
+    /// No body at all.
+    Nothing,
+    /// A body of no bytes.
+    Empty,
+    Bytes(&'a [u8]),
+    /// What opens the body, and its size.
+    Stream(&'a Open<'a>, u64),
+}
+
+/// Opens a body, from its start.
+pub(crate) type Open<'a> = dyn Fn() -> Result<Box<dyn Read + 'a>, Failure> + 'a;
 
 /// Decides whether what failed is tried again, and waits before it is.
 pub(crate) struct Patience<'a> {

@@ -1,12 +1,12 @@
 //! HTTP: agents, their trust and patience, and what their errors mean.
 
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, ErrorKind, Read};
 use std::time::{Duration, Instant};
 
 use ureq::config::RedirectAuthHeaders;
-use ureq::http::Response;
+use ureq::http::{Method, Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
 use crate::Error;
 use crate::endpoint::Scheme;
@@ -90,6 +90,36 @@ impl Http {
         request.call().map_err(failure)
     }
 
+    /// Sends a request with any method and body. Any status is an answer.
+    pub(crate) fn send(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Sending<'_>,
+    ) -> Result<Response<Body>, Failure> {
+        let request = Request::builder().method(method).uri(url);
+        let request = headers.iter().fold(request, |it, (name, value)| it.header(*name, *value));
+        let length = match &body {
+            Sending::Nothing => None,
+            Sending::Empty => Some(0),
+            Sending::Stream(_, size) => Some(*size),
+        };
+        let request =
+            length.into_iter().fold(request, |it, size| it.header("Content-Length", size));
+        let malformed = |error: ureq::http::Error| failure(error.into());
+        let sent = match body {
+            Sending::Nothing | Sending::Empty => {
+                self.agent.run(request.body(()).map_err(malformed)?)
+            }
+            Sending::Stream(reader, _) => {
+                let body = SendBody::from_reader(reader);
+                self.agent.run(request.body(body).map_err(malformed)?)
+            }
+        };
+        sent.map_err(failure)
+    }
+
     /// Posts a form. Any status is an answer.
     pub(crate) fn post(&self, url: &str, form: &[(&str, &str)]) -> Result<Response<Body>, Failure> {
         self.agent.post(url).send_form(form.iter().copied()).map_err(failure)
@@ -125,6 +155,16 @@ impl Http {
     pub(crate) fn stall(&self) -> Duration {
         self.timeouts.stall
     }
+}
+
+/// The body of a request.
+pub(crate) enum Sending<'a> {
+    /// None at all.
+    Nothing,
+    /// One of no bytes.
+    Empty,
+    /// What a reader gives, and how many bytes that is.
+    Stream(&'a mut dyn Read, u64),
 }
 
 fn tls(trust: &Trust) -> Result<TlsConfig, Error> {

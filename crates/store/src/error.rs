@@ -151,6 +151,9 @@ pub enum Error {
         #[source]
         source: tree::FoldError,
     },
+    /// Whoever watches the work has stopped it.
+    #[error("stopped")]
+    Stopped,
     /// Something is larger than it may be.
     #[error("{what} is too large: over {max} bytes")]
     TooLarge {

@@ -8,6 +8,7 @@
 //!   tare/tmp/                 files in the making, each locked by its writer
 //!   tare/layers/DIFF.tar      uncompressed layer; a hard link where the blob is itself uncompressed
 //!   tare/layers/DIFF.toc      its changeset
+//!   tare/layers/DIFF.gzip-6   what it was compressed to, and beside it a .json with digest and size
 //!   tare/rootfs/CHAIN…        what a driver makes of a stack of layers
 //!   tare/build/records/       build cache records; the rest of tare/build is the builder's
 //!   tare/leases/ID            what running work and bundles hold
@@ -40,6 +41,7 @@ mod layer;
 mod layout;
 mod lease;
 mod lock;
+mod outgoing;
 mod references;
 mod resolve;
 mod temp;
@@ -55,6 +57,9 @@ pub use gc::{Garbage, GarbageKind, GcOptions, GcReport};
 pub use image::Image;
 pub use layer::Layer;
 pub use lease::{Holder, Lease};
+pub use outgoing::{
+    Content, Document, LayerForm, LevelError, Outgoing, OutgoingEvent, Recipe, Watch,
+};
 
 /// An opened store.
 ///

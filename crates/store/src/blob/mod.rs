@@ -12,6 +12,7 @@ use image::manifest::{self, Descriptor, ImageManifest};
 use image::{Digest, media_type};
 use serde::Serialize;
 
+pub(crate) use hash::Hash;
 pub use reader::BlobReader;
 pub use writer::{Blob, BlobWriter};
 

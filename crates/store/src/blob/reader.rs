@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::Digest;
 use sha2::{Digest as _, Sha256};
@@ -24,6 +24,16 @@ pub struct BlobReader {
 impl BlobReader {
     pub(super) fn new(file: File, want: Digest, size: u64, path: PathBuf) -> Self {
         Self { file, hasher: Sha256::new(), read: 0, want, size, path, checked: false }
+    }
+
+    /// Opens a file that has these bytes.
+    pub(crate) fn open(path: &Path, want: Digest, size: u64) -> Result<Self, Error> {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let got = file.metadata().map_err(Error::io("read", path))?.len();
+        match got == size {
+            true => Ok(Self::new(file, want, size, path.to_owned())),
+            false => Err(Error::Size { digest: want, want: size, got, path: path.to_owned() }),
+        }
     }
 
     /// Reads the rest and checks the whole.

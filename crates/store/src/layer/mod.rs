@@ -116,7 +116,7 @@ impl Store {
         Ok((manifest::descriptor(media_type::LAYER, blob.digest, blob.size), diff_id))
     }
 
-    fn layer_path(&self, diff_id: &DiffId, extension: &str) -> PathBuf {
+    pub(crate) fn layer_path(&self, diff_id: &DiffId, extension: &str) -> PathBuf {
         self.tare("layers").join(format!("{}.{extension}", diff_id.hex()))
     }
 

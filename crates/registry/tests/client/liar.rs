@@ -12,6 +12,7 @@ use crate::fixture;
 /// A request, as far as tests look at it.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
@@ -91,6 +92,7 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
+    let method = line.split(' ').next()?.to_owned();
     let path = line.split(' ').nth(1)?.to_owned();
     let mut headers = Vec::new();
     loop {
@@ -101,11 +103,11 @@ fn read_request(stream: &TcpStream) -> Option<Request> {
             None => break,
         }
     }
-    let mut request = Request { path, headers, body: String::new() };
+    let mut request = Request { method, path, headers, body: String::new() };
     let length = request.header("content-length").and_then(|v| v.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     std::io::Read::read_exact(&mut reader, &mut body).ok()?;
-    request.body = String::from_utf8(body).ok()?;
+    request.body = String::from_utf8_lossy(&body).into_owned();
     Some(request)
 }
 

@@ -10,9 +10,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use image::manifest::{descriptor, digest, manifest};
 use image::{Descriptor, Digest, Platform, Reference, media_type};
-use registry::{Error, Event, Options, Progress, Pulled, Retries, Timeouts};
-use store::Store;
+use registry::{Error, Event, Options, Parcel, Progress, Pulled, Pushed, Retries, Timeouts};
+use store::{LayerForm, Recipe, Store};
 use tempfile::TempDir;
+use tree::{LayerPath, LayerWriter, Metadata};
 
 /// A directory with an image layout in it.
 pub(crate) struct Layout {
@@ -51,6 +52,21 @@ impl Layout {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(&noise(size)).unwrap();
         self.store.put_blob(media_type::LAYER_GZIP, &gzip.finish().unwrap()).unwrap()
+    }
+
+    /// Adds an image whose layers are real, and uncompressed as builds leave them: one file each.
+    pub(crate) fn built(&self, platform: &str, files: &[(&str, usize)]) -> Descriptor {
+        let mut layers = Vec::new();
+        for (name, size) in files {
+            let mut tar = LayerWriter::new(Vec::new());
+            let text = b"all work and no play makes a dull registry ".repeat(size / 43 + 1);
+            let path = LayerPath::new(name).unwrap();
+            tar.append_file(&path, &Metadata::default(), *size as u64, &text[..*size]).unwrap();
+            let (bytes, _) = tar.finish().unwrap();
+            layers.push(self.store.import_layer(&bytes[..]).unwrap().0);
+        }
+        let config = self.store.put_blob(media_type::CONFIG, &config(platform, &layers)).unwrap();
+        self.store.put_manifest(&manifest(config, layers)).unwrap()
     }
 
     /// What the store holds under a name.
@@ -125,6 +141,26 @@ pub(crate) fn reference(name: &str) -> Reference {
 /// Pulls without being interrupted.
 pub(crate) fn pull(into: &Layout, name: &str, options: &Options) -> Result<Pulled, Error> {
     registry::pull(&into.store, &reference(name), options, &(), &AtomicBool::new(false))
+}
+
+/// As users push it, without being interrupted.
+pub(crate) fn parcel(image: &Descriptor) -> Parcel<'_> {
+    Parcel { image, platform: None, form: LayerForm::Compressed(gzip()) }
+}
+
+pub(crate) fn gzip() -> Recipe {
+    Recipe::new(media_type::Compression::Gzip, None).unwrap()
+}
+
+pub(crate) fn push(
+    from: &Layout,
+    parcel: Parcel<'_>,
+    name: &str,
+    options: &Options,
+) -> Result<(Pushed, Recorder), Error> {
+    let (heard, never) = (Recorder::default(), AtomicBool::new(false));
+    let pushed = registry::push(&from.store, parcel, &reference(name), options, &heard, &never)?;
+    Ok((pushed, heard))
 }
 
 /// Remembers what happened.

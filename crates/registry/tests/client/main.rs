@@ -1,4 +1,5 @@
-//! Pulls from a real registry (Debian's docker-registry, filled by skopeo), and from one that lies.
+//! Pulls and pushes with a real registry (Debian's docker-registry, with skopeo beside), and with one
+//! that lies.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,3 +10,5 @@ mod flaky;
 mod honest;
 mod hostile;
 mod liar;
+mod push;
+mod push_refused;

@@ -1,0 +1,112 @@
+//! What a pull or a push shows: a bar for each blob that is on its way, and for each layer that is
+//! compressed.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use cli::{Bar, Progress, ProgressMode};
+use image::{DiffId, Digest};
+use registry::Event;
+
+/// The options of each command that shows progress.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ProgressFlags {
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+    /// How to show progress: auto, plain, tty or quiet
+    #[arg(long, value_name = "KIND", default_value = "auto", conflicts_with = "quiet")]
+    progress: ProgressMode,
+}
+
+impl ProgressFlags {
+    pub(crate) fn mode(&self) -> ProgressMode {
+        if self.quiet { ProgressMode::Quiet } else { self.progress }
+    }
+}
+
+/// The bars, by what they are about.
+pub(crate) struct Bars {
+    progress: Progress,
+    bars: Mutex<HashMap<Subject, (Bar, u64)>>,
+}
+
+/// What a bar is about. A layer may be compressed while its older form is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Subject {
+    Blob(Digest),
+    Layer(DiffId),
+}
+
+impl Bars {
+    pub(crate) fn new(mode: ProgressMode) -> Self {
+        Self { progress: Progress::new(mode), bars: Mutex::default() }
+    }
+
+    pub(crate) fn start(&self, digest: DiffId, size: u64) {
+        let name = format!("{} compressing", short(digest.digest()));
+        self.begin(Subject::Layer(digest), name, size);
+    }
+
+    pub(crate) fn compressed(&self, layer: DiffId, bytes: u64) {
+        self.add(Subject::Layer(layer), bytes);
+    }
+
+    pub(crate) fn compressed_all(&self, layer: DiffId, size: u64) {
+        if let Some((bar, before)) = self.lock().remove(&Subject::Layer(layer)) {
+            let (name, after) = (short(layer.digest()), cli::bytes(size));
+            bar.done(format_args!("{name} compressed from {} to {after}", cli::bytes(before)));
+        }
+    }
+
+    fn begin(&self, subject: Subject, name: impl Display, size: u64) {
+        let bar = self.progress.bytes(name, Some(size));
+        self.lock().insert(subject, (bar, size));
+    }
+
+    fn add(&self, subject: Subject, bytes: u64) {
+        if let Some((bar, _)) = self.lock().get(&subject) {
+            bar.add(bytes);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Subject, (Bar, u64)>> {
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl registry::Progress for Bars {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Started { digest, size } => {
+                self.begin(Subject::Blob(digest), short(&digest), size);
+            }
+            Event::Received { digest, bytes } => self.add(Subject::Blob(digest), bytes),
+            Event::Done { digest } => {
+                if let Some((bar, size)) = self.lock().remove(&Subject::Blob(digest)) {
+                    bar.done(format_args!("{} {}", short(&digest), cli::bytes(size)));
+                }
+            }
+            Event::Known { digest, .. } => {
+                self.progress.line(format_args!("{} is here already", short(&digest)));
+            }
+            Event::Mounted { digest, from } => {
+                self.progress.line(format_args!("{} comes from {from}", short(&digest)));
+            }
+            Event::Compressing { diff_id, size } => self.start(diff_id, size),
+            Event::Compressed { diff_id, bytes } => self.compressed(diff_id, bytes),
+            Event::CompressedAll { diff_id, size } => self.compressed_all(diff_id, size),
+            Event::Retry { action, reason, pause } => self.progress.line(format_args!(
+                "cannot {action}: {reason}; trying again in {}",
+                cli::duration(pause)
+            )),
+            _ => {}
+        }
+    }
+}
+
+/// As docker shows a blob.
+fn short(digest: &Digest) -> String {
+    digest.hex().chars().take(12).collect()
+}

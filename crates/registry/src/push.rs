@@ -1,0 +1,187 @@
+//! An image, from the store to a registry.
+//!
+//! ```text
+//! image ──▶ layers, compressed one after another ──▶ sent side by side ──▶ manifests ──▶ the name
+//! ```
+//!
+//! A layer is on its way while the next is being compressed. Manifests follow what they name, and the
+//! name comes last: whatever happens, the name stands for a whole image.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use image::{Descriptor, Platform, Reference};
+use store::{Content, Document, LayerForm, Outgoing, OutgoingEvent, Store, Watch};
+use ureq::http::Method;
+
+use crate::Error;
+use crate::cancel;
+use crate::endpoint::Endpoint;
+use crate::failure::Failure;
+use crate::mounts::Mounts;
+use crate::options::Options;
+use crate::progress::{Event, Progress};
+use crate::session::{Call, Payload, Session};
+use crate::transport::header;
+use crate::upload;
+
+/// What is pushed, and in which form.
+#[derive(Clone, Copy, Debug)]
+pub struct Parcel<'a> {
+    /// An image or an index in the store.
+    pub image: &'a Descriptor,
+    /// Of an index, the image for this platform alone.
+    pub platform: Option<&'a Platform>,
+    /// How its layers are compressed.
+    pub form: LayerForm,
+}
+
+/// A pushed image.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Pushed {
+    /// The manifest or index, as it is in the registry.
+    pub manifest: Descriptor,
+}
+
+/// Pushes an image to where `reference` says. Blobs that are there are not sent; those that another
+/// repository of the registry has are taken from there.
+///
+/// Ends soon after `interrupt` is set.
+///
+/// # Errors
+/// [`Error`] says what failed; the name in the registry then stands for what it stood for before.
+pub fn push(
+    store: &Store,
+    parcel: Parcel<'_>,
+    reference: &Reference,
+    options: &Options,
+    progress: &dyn Progress,
+    interrupt: &AtomicBool,
+) -> Result<Pushed, Error> {
+    cancel::watching(interrupt, |cancel| {
+        let endpoint = Endpoint::of(reference);
+        let mounts = Mounts::of(store, parcel.image, &endpoint);
+        let scopes = mounts.scopes(&endpoint);
+        let session = Session::connect_to(&endpoint, options, progress, cancel, scopes)?;
+        let push = Push { session: &session, mounts: &mounts, stop: AtomicBool::new(false) };
+        let outgoing = push.contents(store, parcel)?;
+        push.documents(&outgoing, reference)?;
+        Ok(Pushed { manifest: outgoing.image().descriptor.clone() })
+    })
+}
+
+struct Push<'a> {
+    session: &'a Session<'a>,
+    mounts: &'a Mounts,
+    /// Ends the compression of what will not be sent.
+    stop: AtomicBool,
+}
+
+impl Push<'_> {
+    /// Makes the blobs ready and sends them, several at a time. The first failure ends all of it.
+    fn contents(&self, store: &Store, parcel: Parcel<'_>) -> Result<Outgoing, Error> {
+        let (ready, queue) = channel();
+        let queue = Mutex::new(queue);
+        let failed: Mutex<Option<Error>> = Mutex::new(None);
+        let outgoing = thread::scope(|scope| {
+            for _ in 0..self.session.options.parallel.max(1) {
+                scope.spawn(|| self.work(&queue, &failed));
+            }
+            self.prepare(store, parcel, ready)
+        });
+        // Compression that was stopped was stopped by another failure.
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => outgoing,
+        }
+    }
+
+    fn work(&self, queue: &Mutex<Receiver<Content>>, failed: &Mutex<Option<Error>>) {
+        while let Ok(content) = lock(queue).recv() {
+            let mount = self.mounts.source(&content.digest);
+            if let Err(error) = upload::send(self.session, &content, mount) {
+                lock(failed).get_or_insert(error);
+                self.stop.store(true, Ordering::Relaxed);
+                return self.session.cancel.stop();
+            }
+        }
+    }
+
+    fn prepare(
+        &self,
+        store: &Store,
+        parcel: Parcel<'_>,
+        ready: Sender<Content>,
+    ) -> Result<Outgoing, Error> {
+        let hear = |event: OutgoingEvent<'_>| {
+            if self.session.cancel.is_stopped() {
+                self.stop.store(true, Ordering::Relaxed);
+            }
+            match event {
+                // Nobody takes it any more where one has failed.
+                OutgoingEvent::Ready(content) => drop(ready.send(content.clone())),
+                event => shown(event).into_iter().for_each(|it| self.session.progress.event(it)),
+            }
+        };
+        let watch = Watch { hear: &hear, stop: &self.stop };
+        let outgoing = store.outgoing(parcel.image, parcel.platform, parcel.form, watch);
+        outgoing.map_err(|source| match source {
+            store::Error::Stopped => Error::Interrupted,
+            source => {
+                let what = format!("image {}", parcel.image.digest());
+                Error::Read { what, source: Box::new(source) }
+            }
+        })
+    }
+
+    /// Puts the manifests, the last under its name.
+    fn documents(&self, outgoing: &Outgoing, reference: &Reference) -> Result<(), Error> {
+        let image = outgoing.image();
+        if let Some(&expected) = reference.digest().filter(|it| **it != image.digest) {
+            let failure = Failure::OtherDigest { expected, found: image.digest };
+            return Err(self.session.error("push the manifest", failure));
+        }
+        for document in &outgoing.documents {
+            let digest = document.digest.to_string();
+            let named = document.digest == image.digest;
+            let tag = reference.tag().filter(|_| named && reference.digest().is_none());
+            self.document(document, tag.unwrap_or(&digest))?;
+        }
+        Ok(())
+    }
+
+    fn document(&self, document: &Document, name: &str) -> Result<(), Error> {
+        let Session { endpoint, scheme, .. } = self.session;
+        let url = endpoint.manifest(*scheme, name);
+        let kind = document.descriptor.media_type().to_string();
+        let headers = [("Content-Type", kind.as_str())];
+        let content = Payload::Bytes(&document.bytes);
+        let call = Call { method: Method::PUT, url: &url, headers: &headers, content };
+        self.session.retry(&format!("push manifest {name}"), || {
+            let response = self.session.request(&call)?;
+            let said =
+                header(&response, "docker-content-digest").and_then(|said| said.parse().ok());
+            match said.filter(|said| *said != document.digest) {
+                Some(found) => Err(Failure::Taken { expected: document.digest, found }),
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+/// What the listener of a push hears of an event in the store.
+fn shown(event: OutgoingEvent<'_>) -> Option<Event<'_>> {
+    Some(match event {
+        OutgoingEvent::Compressing { diff_id, size } => Event::Compressing { diff_id, size },
+        OutgoingEvent::Compressed { diff_id, bytes } => Event::Compressed { diff_id, bytes },
+        OutgoingEvent::CompressedAll { diff_id, size } => Event::CompressedAll { diff_id, size },
+        _ => return None,
+    })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
