@@ -28,6 +28,9 @@ TOP = Path(__file__).resolve().parent.parent
 CASES = TOP / "conformance/tests/dockerfile"
 README = TOP / "conformance/README.md"
 REASONS = TOP / "conformance/dockerfile-reasons"
+# What differs from run to run in the text of an error, and what stands for it.
+VOLATILE = [(r"^(failed to (build|solve|run Build function): )+", ""), (r"\bref [a-z0-9:]+", "ref …"),
+            (r"/\S+/cachemounts/buildkit\d+", "MOUNT")]
 LETTERS = {tarfile.DIRTYPE: "d", tarfile.SYMTYPE: "l", tarfile.FIFOTYPE: "p", tarfile.CHRTYPE: "c", tarfile.BLKTYPE: "b"}
 
 
@@ -168,8 +171,9 @@ def expected(config, tree, base):
 def refusal(said, context):
     """The error of BuildKit, and the line of the Dockerfile that it points to."""
     error = re.findall(r"^(?:ERROR|Error|error): (.*(?:\n(?!-{3,}).+)*)", said, re.M)
-    text = re.sub(r"^failed to (build|solve): ", "", error[-1].replace(str(context), "CONTEXT")) if error else said
-    text = re.sub(r"\bref [a-z0-9:]+", "ref …", re.sub(r"^failed to (build|solve): ", "", text))
+    text = error[-1].replace(str(context), "CONTEXT") if error else said
+    for volatile, stable in VOLATILE:
+        text = re.sub(volatile, stable, text)
     result = {"refused": text}
     line = re.findall(r"^\S*ockerfile\S*:(\d+)$", said, re.M)
     return result | ({"line": int(line[-1])} if line else {})

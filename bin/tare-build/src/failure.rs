@@ -3,6 +3,8 @@
 use std::fmt;
 
 use build::Error;
+use dockerfile::nearest;
+use image::UserError;
 
 /// The error with its excerpt and hints.
 pub(crate) fn explain(error: Error) -> anyhow::Error {
@@ -19,8 +21,10 @@ impl fmt::Display for Explained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         match excerpt(&self.0) {
-            Some(excerpt) => write!(f, "\n{}", excerpt.trim_end_matches('\n')),
-            None => Ok(()),
+            Some(excerpt) if !excerpt.is_empty() => {
+                write!(f, "\n{}", excerpt.trim_end_matches('\n'))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -42,7 +46,13 @@ fn excerpt(error: &Error) -> Option<String> {
 /// What may help, innermost first.
 fn hints(error: &Error) -> Vec<String> {
     match error {
-        Error::Instruction { source, .. } => hints(source),
+        Error::Dockerfile(error) => error.hint().into_iter().collect(),
+        Error::Instruction { hint: Some(hint), .. } => vec![hint.clone()],
+        Error::Instruction { source, instruction, .. } => {
+            let mut hints = hints(source);
+            hints.extend(not_json(instruction, source));
+            hints
+        }
         Error::MissingSource { hint, .. } => hint.iter().cloned().collect(),
         Error::NoImage { name, .. } => vec![
             format!("pull it with: tare-store pull {name}"),
@@ -62,12 +72,12 @@ fn hints(error: &Error) -> Vec<String> {
         Error::Agent { .. } => {
             vec!["load a key that has a passphrase into an agent, and give that one".to_owned()]
         }
-        Error::NoTarget { stages, .. } if !stages.is_empty() => {
-            vec![format!("its stages are: {}", stages.join(", "))]
-        }
+        Error::NoTarget { target, stages } => vec![stages_hint(target, stages)],
+        Error::Owner { source, .. } | Error::Spec(image::Error::User(source)) => user(source),
         Error::Lint { .. } => {
             vec!["see each with --check, or take error=true out of the check directive".to_owned()]
         }
+        Error::Pattern(_) => vec!["escape what is no pattern: \\[ \\] \\* \\?".to_owned()],
         Error::NoDockerfile { .. } => vec!["name another file with -f".to_owned()],
         Error::ForeignPlatform { .. } => vec![
             "register an emulator with binfmt_misc: on Debian, apt install qemu-user-static \
@@ -77,6 +87,36 @@ fn hints(error: &Error) -> Vec<String> {
         Error::EmulatorOutside { .. } => {
             vec!["register it with the flag F (fix binary), as qemu-user-static does".to_owned()]
         }
+        _ => Vec::new(),
+    }
+}
+
+fn stages_hint(target: &str, stages: &[String]) -> String {
+    let names: Vec<&str> = stages.iter().map(String::as_str).collect();
+    match (nearest(target, &names), names.as_slice()) {
+        (Some(near), _) => format!("did you mean {near}?"),
+        (None, []) => "its stages have no names: give one with FROM IMAGE AS NAME".to_owned(),
+        (None, names) => format!("its stages are: {}", names.join(", ")),
+    }
+}
+
+/// A command that was meant to be in exec form, and went to the shell.
+fn not_json(instruction: &str, error: &Error) -> Option<String> {
+    let shell = matches!(error, Error::ExitCode { .. }) && instruction.starts_with("RUN [\"");
+    let words = instruction.strip_prefix("RUN ").filter(|_| shell)?;
+    (!is_json(words)).then(|| {
+        "what follows RUN is not a JSON array of strings, so the shell was given it".to_owned()
+    })
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<Vec<String>>(text).is_ok()
+}
+
+fn user(error: &UserError) -> Vec<String> {
+    let add = "add it in a RUN before this instruction, or give a number, which needs no entry";
+    match error {
+        UserError::NoUser(_) | UserError::NoGroup(_) => vec![add.to_owned()],
         _ => Vec::new(),
     }
 }

@@ -39,6 +39,8 @@ pub enum Error {
         excerpt: String,
         /// The instruction, variables expanded.
         instruction: String,
+        /// What may help.
+        hint: Option<String>,
         /// Why it failed.
         source: Box<Error>,
     },
@@ -145,6 +147,9 @@ pub enum Error {
         /// What may help.
         hint: Option<String>,
     },
+    /// A source of `COPY` or `ADD` is a pattern that means nothing.
+    #[error(transparent)]
+    Pattern(dockerfile::GlobError),
     /// A path leads out of the context.
     #[error("{path} leads out of the build context {context:?}")]
     Outside {
@@ -337,9 +342,18 @@ impl Error {
             file: source.name().to_owned(),
             lines,
             excerpt: source.excerpt(lines),
-            instruction,
+            instruction: dockerfile::printable(&instruction).into_owned(),
+            hint: None,
             source: Box::new(error),
         }
+    }
+
+    /// The same error of an instruction, with something that may help.
+    pub(crate) fn hinted(mut self, advice: Option<String>) -> Self {
+        if let Self::Instruction { hint, .. } = &mut self {
+            *hint = advice;
+        }
+        self
     }
 }
 

@@ -237,5 +237,7 @@ fn warnings(plan: &Plan) -> Vec<String> {
     let inline = plan.wants_inline_cache.then(|| {
         "BUILDKIT_INLINE_CACHE has no effect: images carry no cache, the store has it".to_owned()
     });
-    unused.chain(inline).collect()
+    let absent = plan.absent_devices.iter();
+    let absent = absent.map(|name| format!("device {name} is not registered: a RUN is without it"));
+    unused.chain(absent).chain(inline).collect()
 }

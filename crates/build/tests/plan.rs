@@ -264,7 +264,7 @@ fn mistakes() {
         ("FROM debian\nRUN --mount=type=bind,target=/ x\n", "cannot be at /"),
         ("FROM debian\nADD --checksum=x https://x.org/y /z\n", "--checksum=x"),
         ("FROM debian\nCOPY https://x.org/y /z\n", "use ADD"),
-        ("FROM debian\nRUN --device=x x\n", "not supported yet"),
+        ("FROM debian\nRUN --device=v/c,required x\n", "is not registered"),
     ] {
         if words != "nowhere" {
             let said = refused(text);

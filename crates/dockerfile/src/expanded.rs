@@ -4,7 +4,9 @@
 //! the shell that runs them, ONBUILD to the build that it triggers.
 
 use crate::expand::{ExpandError, Expander};
-use crate::instruction::{Add, Arg, CommandLine, Copy, InlineFile, Instruction, Kind, Pair, Run};
+use crate::instruction::{
+    Add, Arg, CommandLine, Copy, Files, InlineFile, Instruction, Kind, Pair, Run,
+};
 use crate::mount::MountOptions;
 
 impl Instruction {
@@ -108,7 +110,7 @@ fn look_at(exclude: &[String], with: &mut Expander<'_>) -> Result<(), ExpandErro
     each(exclude, |pattern| with.text(pattern)).map(drop)
 }
 
-impl Copy {
+impl Files {
     fn expanded(&self, with: &mut Expander<'_>) -> Result<Self, ExpandError> {
         look_at(&self.exclude, with)?;
         Ok(Self {
@@ -122,18 +124,16 @@ impl Copy {
     }
 }
 
+impl Copy {
+    fn expanded(&self, with: &mut Expander<'_>) -> Result<Self, ExpandError> {
+        Ok(Self { files: self.files.expanded(with)?, ..self.clone() })
+    }
+}
+
 impl Add {
     fn expanded(&self, with: &mut Expander<'_>) -> Result<Self, ExpandError> {
-        look_at(&self.exclude, with)?;
-        Ok(Self {
-            sources: each(&self.sources, |source| with.text(source))?,
-            inline: each(&self.inline, |file| file.expanded(with))?,
-            destination: with.text(&self.destination)?,
-            chown: optional(&self.chown, with)?,
-            chmod: optional(&self.chmod, with)?,
-            checksum: optional(&self.checksum, with)?,
-            ..self.clone()
-        })
+        let (files, checksum) = (self.files.expanded(with)?, optional(&self.checksum, with)?);
+        Ok(Self { files, checksum, ..self.clone() })
     }
 }
 

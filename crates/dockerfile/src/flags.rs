@@ -96,5 +96,6 @@ fn boolean(name: &str, value: &str) -> Result<String, Problem> {
 fn unknown(instruction: &str, flag: &str, known: &[(&'static str, Takes)]) -> Problem {
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
     let suggestion = nearest(flag, &names).map(|name| format!("--{name}"));
-    Problem::UnknownFlag { instruction: instruction.to_owned(), flag: flag.to_owned(), suggestion }
+    let (instruction, flag) = (instruction.to_owned(), flag.to_owned());
+    Problem::UnknownFlag { instruction, flag, known: names, suggestion }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::device::Device;
 use crate::directive::Directives;
 use crate::heredoc::Heredoc;
 use crate::lint::Finding;
@@ -190,8 +191,8 @@ pub struct Run {
     pub network: Network,
     /// `--security`
     pub security: Security,
-    /// `--device`, in order, as written.
-    pub devices: Vec<String>,
+    /// `--device`, in order.
+    pub devices: Vec<Device>,
 }
 
 /// What a `RUN` executes, its heredocs taken into account.
@@ -243,52 +244,48 @@ pub struct InlineFile {
     pub expand: bool,
 }
 
-/// `COPY`
+/// What `COPY` and `ADD` have in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Copy {
-    /// The source paths, with wildcards; together with `inline` at least one.
+pub struct Files {
+    /// The sources: paths with wildcards, of `ADD` also URLs and git references; together with `inline`
+    /// at least one.
     pub sources: Vec<String>,
     /// The heredocs among the sources.
     pub inline: Vec<InlineFile>,
     /// The destination; a trailing slash makes it a directory.
     pub destination: String,
-    /// `--from`: a stage's name or index, an image, or a named context. Never expanded.
-    pub from: Option<String>,
     /// `--chown`
     pub chown: Option<String>,
     /// `--chmod`: octal or symbolic.
     pub chmod: Option<String>,
     /// `--link`
     pub link: bool,
-    /// `--parents`
-    pub parents: bool,
     /// `--exclude`, in order.
     pub exclude: Vec<String>,
+}
+
+/// `COPY`
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copy {
+    /// What goes where.
+    pub files: Files,
+    /// `--from`: a stage's name or index, an image, or a named context. Never expanded.
+    pub from: Option<String>,
+    /// `--parents`
+    pub parents: bool,
 }
 
 /// `ADD`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Add {
-    /// The sources: paths with wildcards, URLs, git references; together with `inline` at least one.
-    pub sources: Vec<String>,
-    /// The heredocs among the sources.
-    pub inline: Vec<InlineFile>,
-    /// The destination; a trailing slash makes it a directory.
-    pub destination: String,
-    /// `--chown`
-    pub chown: Option<String>,
-    /// `--chmod`: octal or symbolic.
-    pub chmod: Option<String>,
-    /// `--link`
-    pub link: bool,
+    /// What goes where.
+    pub files: Files,
     /// `--keep-git-dir`, where it was given.
     pub keep_git_dir: Option<bool>,
     /// `--checksum`: a digest or a git commit.
     pub checksum: Option<String>,
     /// `--unpack`: whether archives are unpacked; by default local ones only.
     pub unpack: Option<bool>,
-    /// `--exclude`, in order.
-    pub exclude: Vec<String>,
 }
 
 /// `HEALTHCHECK`. What is `None` is inherited from the base image or the engine's default.

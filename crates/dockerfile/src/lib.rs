@@ -25,6 +25,7 @@
 //! Pure: it reads the bytes that it is handed and nothing else. It never panics on any input, never
 //! opens a file, and never decides what an instruction does.
 
+mod device;
 mod directive;
 mod duration;
 mod expand;
@@ -52,6 +53,7 @@ mod suggest;
 mod wildcard;
 mod words;
 
+pub use device::Device;
 pub use directive::Directives;
 pub use expand::{ExpandError, ExpandProblem, Expander, expand, expand_words};
 pub use expose::{PortError, exposed_ports};
@@ -59,11 +61,12 @@ pub use glob::{Component, Glob, GlobError};
 pub use heredoc::Heredoc;
 pub use ignore::{Descent, IgnoreError, IgnorePatterns};
 pub use instruction::{
-    Add, Arg, Command, CommandLine, Copy, Dockerfile, HealthTest, Healthcheck, InlineFile,
+    Add, Arg, Command, CommandLine, Copy, Dockerfile, Files, HealthTest, Healthcheck, InlineFile,
     Instruction, Kind, Network, OnBuild, Pair, Run, Security, Stage,
 };
 pub use mount::{Mount, MountError, MountKind, MountOptions, Sharing, fields};
 pub use parse::{MAX_INSTRUCTION, MAX_TEXT, parse, parse_trigger};
 pub use problem::{ParseError, Problem};
 pub use remote::{GitRef, HttpRef, Remote, RemoteError, redacted};
-pub use source::{Lines, Source};
+pub use source::{Lines, Source, printable};
+pub use suggest::nearest;

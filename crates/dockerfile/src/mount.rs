@@ -6,8 +6,9 @@ use crate::suggest::nearest;
 
 mod values;
 
+pub(crate) use values::boolean;
 pub use values::split_fields as fields;
-use values::{boolean, bytes, invalid, kind, number, sharing, split_fields};
+use values::{bytes, kind, number, sharing, split_fields};
 
 const KEYS: [&str; 19] = [
     "type",
@@ -104,14 +105,16 @@ pub enum Sharing {
 pub enum MountError {
     #[error("a quote is not closed or stands inside a field: {text:?}")]
     Quotes { text: String },
+    #[error("it is empty")]
+    Empty,
     #[error("unknown key {key:?}")]
     UnknownKey { key: String, suggestion: Option<String> },
     #[error("{key:?} needs a value: {key}=VALUE")]
     NoValue { key: String },
     #[error("unsupported {key} {value:?}")]
     Unsupported { key: String, value: String, suggestion: Option<String> },
-    #[error("invalid value {value:?} for {key}")]
-    Invalid { key: String, value: String },
+    #[error("invalid value {value:?} for {key}: want {want}")]
+    Invalid { key: String, value: String, want: &'static str },
     #[error("{key} is not allowed for a {kind} mount")]
     NotAllowed { key: &'static str, kind: MountKind },
     #[error("from cannot hold a variable; name a stage with FROM … AS and use that name")]
@@ -133,6 +136,35 @@ impl MountError {
             _ => None,
         }
     }
+
+    /// What to try where no name is near.
+    pub(crate) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Empty => "a mount is TYPE and TARGET: --mount=type=cache,target=/root/.cache".into(),
+            Self::UnknownKey { suggestion: None, .. } => format!("the keys are {}", KEYS.join(", ")),
+            Self::Unsupported { key, suggestion: None, .. } if key == "type" => {
+                format!("the types are {}", TYPES.join(", "))
+            }
+            Self::Unsupported { suggestion: None, .. } => format!("it is one of {}", MODES.join(", ")),
+            Self::Quotes { .. } => {
+                "quotes stand around a whole field: \"target=/a,b\"; none are needed without a comma"
+                    .into()
+            }
+            _ => return None,
+        })
+    }
+
+    /// The piece of the option that is wrong.
+    pub(crate) fn at_fault(&self) -> Option<String> {
+        Some(match self {
+            Self::UnknownKey { key, .. } | Self::NoValue { key } => key.clone(),
+            Self::Unsupported { key, value, .. } | Self::Invalid { key, value, .. } => {
+                format!("{key}={value}")
+            }
+            Self::NotAllowed { key, .. } => (*key).to_owned(),
+            _ => return None,
+        })
+    }
 }
 
 impl fmt::Display for MountKind {
@@ -151,6 +183,9 @@ impl MountOptions {
     /// Splits a flag's value, comma-separated with `"` as quotes (RFC 4180), and checks what can be
     /// checked before variables are known.
     pub(crate) fn read(text: &str) -> Result<Self, MountError> {
+        if text.is_empty() {
+            return Err(MountError::Empty);
+        }
         let fields = split_fields(text)?.into_iter().map(key_and_value);
         let options = Self { fields: fields.collect() };
         let variable = |value: &Option<String>| value.as_deref().is_some_and(|v| v.contains('$'));
@@ -210,7 +245,7 @@ impl Seen {
             "readwrite" | "rw" => self.read_only = Some(!boolean(key, value)?),
             "required" => (mount.required, self.required) = (boolean(key, value)?, true),
             "sharing" => (mount.sharing, self.sharing) = (sharing(value)?, true),
-            "size" => mount.size = Some(bytes(value).ok_or_else(|| invalid(key, value))?),
+            "size" => mount.size = Some(bytes(key, value)?),
             "mode" => mount.mode = Some(number(key, value, 8)?),
             "uid" => mount.uid = Some(number(key, value, 10)?),
             "gid" => mount.gid = Some(number(key, value, 10)?),

@@ -78,7 +78,7 @@ pub fn parse_trigger(expression: &str, escape: char) -> Result<Instruction, Pars
         let parts = Parts::new(&line.text, &line, escape);
         let instruction = trigger(&parts).map_err(|problem| (line.lines, problem))?;
         match scanner.next()? {
-            Some(more) => Err((more.lines, Problem::Other("more than one instruction".to_owned()))),
+            Some(more) => Err((more.lines, Problem::MoreInstructions)),
             None => Ok(instruction),
         }
     };
@@ -230,7 +230,7 @@ fn instruction(parts: &Parts<'_>) -> Result<Instruction, Problem> {
         "ONBUILD" => Some(on_build(parts)?),
         _ => kinds::read(parts)?,
     };
-    let instruction = parts.instruction(kind.ok_or_else(|| unknown(&parts.name))?);
+    let instruction = parts.instruction(kind.ok_or_else(|| unknown(parts.keyword))?);
     // A word that can never be expanded is told now, not after half of the build.
     let nothing = |_: &str| None;
     let mut expander = Expander::new(parts.escape, &nothing);

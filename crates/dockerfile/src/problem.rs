@@ -2,11 +2,13 @@
 
 use std::fmt;
 
+mod advice;
+
 use crate::directive::Directives;
 use crate::expand::ExpandProblem;
 use crate::lint::Finding;
 use crate::mount::MountError;
-use crate::source::{Lines, Source};
+use crate::source::{Lines, Mark, Source, printable};
 
 /// Something wrong in a Dockerfile, without its place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,14 +27,19 @@ pub enum Problem {
     RepeatedDirective { name: String },
     #[error("invalid escape character {value:?}: it must be ` or \\")]
     InvalidEscape { value: String },
-    #[error("unknown instruction: {name}")]
+    #[error("unknown instruction: {}", short(name))]
     UnknownInstruction { name: String, suggestion: Option<String> },
     #[error("{name} before the first FROM: only ARG may stand there")]
     BeforeFrom { name: String },
     #[error("no FROM: the file has no build stage")]
     NoStage,
-    #[error("{instruction} has no flag --{flag}")]
-    UnknownFlag { instruction: String, flag: String, suggestion: Option<String> },
+    #[error("{instruction} has no flag --{}", short(flag))]
+    UnknownFlag {
+        instruction: String,
+        flag: String,
+        known: Vec<&'static str>,
+        suggestion: Option<String>,
+    },
     #[error("flag --{flag} is given twice")]
     DuplicateFlag { flag: String },
     #[error("flag --{flag} needs a value: --{flag}=VALUE")]
@@ -75,17 +82,21 @@ pub enum Problem {
     HealthcheckNoCommand,
     #[error("{name} cannot be an ONBUILD trigger")]
     Trigger { name: String },
+    #[error("more than one instruction")]
+    MoreInstructions,
     #[error("a heredoc cannot be the destination of {instruction}")]
     HeredocDestination { instruction: String },
     #[error("the heredoc {name:?} does not end: no line is {name} alone")]
     UnterminatedHeredoc { name: String },
     #[error("--mount: {0}")]
     Mount(#[from] MountError),
+    #[error("--device={value}: {why}")]
+    Device { value: String, why: String },
     #[error("{problem} in {word:?}")]
     Expand { word: String, problem: ExpandProblem },
     /// What a later step found at a place in the file: see [`Source::error`].
-    #[error("{0}")]
-    Other(String),
+    #[error("{message}")]
+    Other { message: String, word: Option<String>, hint: Option<String> },
 }
 
 impl Problem {
@@ -102,8 +113,20 @@ impl Problem {
     }
 }
 
-/// A problem and its place. Displayed on one line, `Dockerfile:3: unknown instruction: RNU; did you
-/// mean RUN?`; [`ParseError::excerpt`] shows the lines.
+/// A name as an error shows it: one of a file that is no Dockerfile may be as long as the file.
+fn short(name: &str) -> String {
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
+/// How many characters of a name an error shows.
+const SHOWN: usize = 60;
+
+/// A problem and its place. Displayed on one line, `Dockerfile:3:1: unknown instruction: RNU; did you
+/// mean RUN?`, the column where it is known; [`ParseError::excerpt`] shows the lines, and
+/// [`ParseError::hint`] what to try.
 #[derive(Clone, Debug)]
 pub struct ParseError {
     source: Source,
@@ -159,15 +182,53 @@ impl ParseError {
         self.problem.suggestion()
     }
 
-    /// The numbered lines around the place, those at fault marked; ends with a newline.
+    /// What to try.
+    pub fn hint(&self) -> Option<String> {
+        self.problem.hint()
+    }
+
+    /// Says what to try, if nothing is said yet: of an error that [`Source::error`] made.
+    #[must_use]
+    pub fn hinted(mut self, advice: Option<String>) -> Self {
+        if let Problem::Other { hint, .. } = &mut *self.problem {
+            *hint = hint.take().or(advice);
+        }
+        self
+    }
+
+    /// Says which word of the lines is at fault: of an error that [`Source::error`] made.
+    #[must_use]
+    pub fn at_word(mut self, text: &str) -> Self {
+        if let Problem::Other { word, .. } = &mut *self.problem {
+            *word = Some(text.to_owned());
+        }
+        self
+    }
+
+    /// The first line at fault, and the column of what is wrong there, where it is known: in characters,
+    /// from 1.
+    pub fn column(&self) -> Option<usize> {
+        self.mark().filter(|mark| mark.line == self.lines.start).map(|mark| mark.column)
+    }
+
+    fn mark(&self) -> Option<Mark> {
+        self.source.find(self.lines, &self.problem.at_fault()?)
+    }
+
+    /// The numbered lines around the place, those at fault marked, and below the first the word that is
+    /// wrong where it is known; ends with a newline, or is empty.
     pub fn excerpt(&self) -> String {
-        self.source.excerpt(self.lines)
+        self.source.marked(self.lines, self.mark())
     }
 }
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.source.name(), self.lines.start, self.problem)?;
+        write!(f, "{}:{}", self.source.name(), self.lines.start)?;
+        if let Some(column) = self.column() {
+            write!(f, ":{column}")?;
+        }
+        write!(f, ": {}", printable(&self.problem.to_string()))?;
         match self.suggestion() {
             Some(name) => write!(f, "; did you mean {name}?"),
             None => Ok(()),
@@ -180,11 +241,12 @@ impl std::error::Error for ParseError {}
 impl Source {
     /// An error at `lines` of this file, shown as the parser's own are.
     pub fn error(&self, lines: Lines, message: impl fmt::Display) -> ParseError {
-        self.problem(lines, Problem::Other(message.to_string()))
+        let message = message.to_string();
+        self.problem(lines, Problem::Other { message, word: None, hint: None })
     }
 
     /// `problem` at `lines` of this file.
-    pub(crate) fn problem(&self, lines: Lines, problem: Problem) -> ParseError {
+    pub fn problem(&self, lines: Lines, problem: Problem) -> ParseError {
         ParseError {
             source: self.clone(),
             lines,

@@ -1,5 +1,6 @@
 //! Where things stand in a Dockerfile, and how a place in it is shown to its author.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,16 +74,24 @@ impl Source {
     /// The lines around `lines`, numbered, those of the range marked with `>>>`; it ends with a
     /// newline. Empty where the text has no such line. Passwords in URLs are hidden.
     pub fn excerpt(&self, lines: Lines) -> String {
+        self.marked(lines, None)
+    }
+
+    /// As [`Source::excerpt`], with what `mark` says underlined.
+    pub(crate) fn marked(&self, lines: Lines, mark: Option<Mark>) -> String {
         let first = lines.start.saturating_sub(CONTEXT).max(1);
         let cut = lines.end.min(lines.start.saturating_add(MARKED - 1));
         let last = if cut < lines.end { cut } else { cut.saturating_add(CONTEXT) };
         let shown = self.text.lines().enumerate().skip(first - 1).take(last - first + 1);
         let mut excerpt = String::new();
         for (index, line) in shown {
-            let mark = if lines.contains(index + 1) { ">>>" } else { "   " };
+            let sign = if lines.contains(index + 1) { ">>>" } else { "   " };
             let line: String = line.chars().take(WIDTH).map(visible).collect();
-            excerpt += format!("{:>4} | {mark} {line}", index + 1).trim_end();
+            excerpt += format!("{:>4} | {sign} {line}", index + 1).trim_end();
             excerpt.push('\n');
+            if let Some(mark) = mark.filter(|mark| mark.line == index + 1) {
+                excerpt += &mark.underline(&line);
+            }
         }
         if cut < lines.end && !excerpt.is_empty() {
             excerpt += &format!("     | >>> … to line {}\n", lines.end);
@@ -92,7 +101,38 @@ impl Source {
     }
 }
 
+/// A piece of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    pub(crate) line: usize,
+    /// In characters, from 1.
+    pub(crate) column: usize,
+    length: usize,
+}
+
+impl Mark {
+    /// A line of an excerpt that marks the piece in the one above, if that one shows it as it is.
+    fn underline(self, shown: &str) -> String {
+        let end = self.column - 1 + self.length;
+        if end > shown.chars().count() || matches!(crate::redacted(shown), Cow::Owned(_)) {
+            return String::new();
+        }
+        format!("     |     {}{}\n", " ".repeat(self.column - 1), "^".repeat(self.length))
+    }
+}
+
 impl Source {
+    /// Where `word` stands in `lines`: the first place where no longer word does.
+    pub(crate) fn find(&self, lines: Lines, word: &str) -> Option<Mark> {
+        let count = lines.end.min(lines.start.saturating_add(MARKED)) - lines.start + 1;
+        let searched = self.text.lines().enumerate().skip(lines.start.checked_sub(1)?).take(count);
+        searched.into_iter().find_map(|(index, line)| {
+            let at = whole(line, word)?;
+            let column = line[..at].chars().count() + 1;
+            Some(Mark { line: index + 1, column, length: word.chars().count() })
+        })
+    }
+
     /// The lines around `lines` as docker prints them: below `name:line`, between two rules, four lines
     /// around a single one and two around several.
     pub fn listing(&self, name: &str, lines: Lines) -> String {
@@ -110,6 +150,29 @@ impl Source {
 }
 
 const RULE: &str = "--------------------";
+
+/// Where `word` stands in `line` with nothing beside it that would make it a part of a longer word.
+fn whole(line: &str, word: &str) -> Option<usize> {
+    let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let (first, last) = (word.starts_with(part), word.ends_with(part));
+    let alone = |&(at, _): &(usize, &str)| {
+        let before = first && line[..at].ends_with(part);
+        let behind = last && line[at + word.len()..].starts_with(part);
+        !before && !behind
+    };
+    if word.is_empty() {
+        return None;
+    }
+    line.match_indices(word).find(alone).map(|(at, _)| at)
+}
+
+/// Text without what a terminal would obey.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    match text.chars().any(|c| c.is_control() && c != '\n') {
+        true => text.chars().map(|c| if c == '\n' { c } else { visible(c) }).collect(),
+        false => text.into(),
+    }
+}
 
 /// `lines` and some around them, of a text with `count` lines.
 fn around(lines: Lines, count: usize) -> Option<Lines> {

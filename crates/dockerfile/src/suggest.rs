@@ -1,7 +1,7 @@
 //! The nearest known name to a mistyped one.
 
 /// The candidate that `word` was most likely meant to be, ignoring case; none where nothing is near.
-pub(crate) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let word: Vec<char> = word.to_lowercase().chars().take(64).collect();
     let allowed = match word.len() {
         0..=1 => 0,

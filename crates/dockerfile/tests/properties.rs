@@ -86,8 +86,12 @@ fn exercise(text: &[u8]) {
         }
         Err(error) => {
             assert!(error.lines().start >= 1);
-            assert!(error.to_string().starts_with(&format!("D:{}: ", error.lines().start)));
-            let _ = error.excerpt();
+            let place = match error.column() {
+                Some(column) => format!("D:{}:{column}: ", error.lines().start),
+                None => format!("D:{}: ", error.lines().start),
+            };
+            assert!(error.to_string().starts_with(&place), "{error}");
+            let _ = (error.excerpt(), error.hint());
         }
     }
 }
@@ -156,7 +160,7 @@ proptest! {
         let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let file = parse(format!("FROM a\nCOPY <<'END' /x\n{body}END\n").as_bytes(), "D").unwrap();
         let Kind::Copy(copy) = &file.stages[0].instructions[0].kind else { panic!() };
-        prop_assert_eq!(&copy.inline[0].content, &body);
+        prop_assert_eq!(&copy.files.inline[0].content, &body);
     }
 
     #[test]

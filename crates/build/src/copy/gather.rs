@@ -149,11 +149,7 @@ fn matches(written: &str, source: &Source<'_>) -> Result<Vec<Piece>, Error> {
 }
 
 pub(super) fn compile(written: &str) -> Result<Glob, Error> {
-    Glob::new(written).map_err(|error| Error::MissingSource {
-        path: written.to_owned(),
-        place: "any context".to_owned(),
-        hint: Some(error.to_string()),
-    })
+    Glob::new(written).map_err(Error::Pattern)
 }
 
 fn piece(path: &LayerPath, source: &Source<'_>) -> Result<Option<Piece>, Error> {
@@ -206,5 +202,17 @@ pub(super) fn missing(written: &str, path: &LayerPath, source: &Source<'_>) -> E
         }
         _ => None,
     };
+    let hint = if outside || source.hides(path) { hint } else { near(path, source).or(hint) };
     Error::MissingSource { path: written.to_owned(), place: source.place(), hint }
+}
+
+/// The file beside a missing one that was probably meant.
+fn near(path: &LayerPath, source: &Source<'_>) -> Option<String> {
+    let (name, parent) = (std::str::from_utf8(path.name()?).ok()?, path.parent()?);
+    let listed = source.list(&source.find(&parent).ok()??.path).ok()?;
+    let names: Vec<&str> =
+        listed.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok()).collect();
+    let near = dockerfile::nearest(name, &names)?;
+    let meant = parent.join(near.as_bytes()).ok()?.to_string();
+    Some(format!("did you mean {}?", meant.trim_start_matches('/')))
 }

@@ -1,5 +1,6 @@
 //! Instructions as an image's history has them: the texts that BuildKit writes.
 
+use dockerfile::Files;
 use image::Healthcheck;
 
 use super::Copy;
@@ -28,7 +29,7 @@ pub(super) fn run(args: &[String], declared: &[Declared], environment: &Environm
 }
 
 /// `COPY --chown=app a.py b.py /app/ # buildkit`
-pub(super) fn copy(name: &str, copy: &Copy, destination: &str, chmod: Option<&str>) -> String {
+pub(super) fn copy(name: &str, copy: &Copy, files: &Files) -> String {
     let mut text = name.to_owned();
     if copy.parents {
         text += " --parents";
@@ -36,12 +37,12 @@ pub(super) fn copy(name: &str, copy: &Copy, destination: &str, chmod: Option<&st
     if let Some(owner) = &copy.chown {
         text += &format!(" --chown={owner}");
     }
-    if let Some(mode) = chmod {
+    if let Some(mode) = &files.chmod {
         text += &format!(" --chmod={mode}");
     }
     copy.sources.iter().for_each(|source| text += &format!(" {source}"));
     copy.inline.iter().for_each(|(name, _)| text += &format!(" <<{name}"));
-    format!("{text} {destination} # buildkit")
+    format!("{text} {} # buildkit", files.destination)
 }
 
 /// `ENV A=1 B=2`, as for `LABEL`.

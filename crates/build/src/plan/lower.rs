@@ -2,7 +2,8 @@
 
 use dockerfile::lint::{StageLint, View};
 use dockerfile::{
-    Arg, CommandLine, Dockerfile, Expander, HealthTest, Instruction, Kind, Lines, Pair, redacted,
+    Arg, CommandLine, Dockerfile, Expander, HealthTest, Instruction, Kind, Lines, Pair, printable,
+    redacted,
 };
 use image::{Healthcheck, ImageConfig};
 
@@ -102,7 +103,8 @@ impl<'p, 'a> Lowering<'p, 'a> {
             false => self.environment.get(name).map(str::to_owned),
         };
         let text = Expander::new(self.dockerfile().escape, &lookup).display(&instruction.summary());
-        let text = redacted(&text).into_owned();
+        // What people see, they show around; and their terminals must not obey it.
+        let text = printable(&redacted(&text)).into_owned();
         self.steps.push(Step { operation, created_by, text, lines: instruction.lines });
     }
 
@@ -138,6 +140,20 @@ impl<'p, 'a> Lowering<'p, 'a> {
 
     fn error(&self, lines: Lines, message: impl std::fmt::Display) -> Error {
         self.dockerfile().source.error(lines, message).into()
+    }
+
+    /// As [`Self::error`], about a word of the instruction.
+    fn error_at(&self, lines: Lines, word: &str, message: impl std::fmt::Display) -> Error {
+        self.dockerfile().source.error(lines, message).at_word(word).into()
+    }
+
+    fn no_signal(&self, signal: &str, lines: Lines) -> Error {
+        let hint = match super::signal::near(signal) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "it is a number, or a name as signal(7) has them: SIGTERM".to_owned(),
+        };
+        let error = self.dockerfile().source.error(lines, format!("{signal:?} is no signal"));
+        error.at_word(signal).hinted(Some(hint)).into()
     }
 
     /// `ARG`: what was given to the build, else the default, else the global argument of that name.
@@ -194,7 +210,7 @@ impl<'p, 'a> Lowering<'p, 'a> {
             }
             Kind::StopSignal(signal) => {
                 if !is_signal(signal) {
-                    return Err(self.error(lines, format!("{signal:?} is no signal")));
+                    return Err(self.no_signal(signal, lines));
                 }
                 self.config.config.stop_signal.clone_from(signal);
                 format!("STOPSIGNAL {signal}")
@@ -235,7 +251,8 @@ impl<'p, 'a> Lowering<'p, 'a> {
     fn expose(&mut self, words: &[String], lines: Lines) -> Result<String, Error> {
         let mut ports = Vec::new();
         for word in words {
-            ports.extend(dockerfile::exposed_ports(word).map_err(|e| self.error(lines, e))?);
+            let error = |error| self.error_at(lines, word, error);
+            ports.extend(dockerfile::exposed_ports(word).map_err(error)?);
         }
         self.config.config.exposed_ports.extend(ports.iter().cloned());
         Ok(history::bare("EXPOSE", &ports))

@@ -10,14 +10,17 @@
 //! a step needs is in its [`Operation`], with variables expanded: steps are run, and cached, without
 //! looking at the Dockerfile again.
 
+mod bases;
 mod entitlements;
 mod history;
+mod images;
 mod lower;
 mod mode;
 mod named;
 mod origin;
 mod outline;
 mod scope;
+mod settings;
 mod signal;
 mod source;
 mod stages;
@@ -32,8 +35,9 @@ pub use named::{Named, NamedContexts};
 pub use outline::{Outline, OutlineArg, OutlineCache, OutlineMount};
 pub use scope::BuildArgs;
 pub(crate) use scope::hostname;
+pub use settings::{Bases, Request, Settings};
 pub use source::{CopySource, GitSource, HttpSource};
-pub use stages::{Bases, Examined, Request, Settings, examine, plan};
+pub use stages::{Examined, examine, plan};
 
 /// The stages to build, each after those it needs. The last one is the target.
 #[derive(Clone, Debug)]
@@ -44,6 +48,8 @@ pub struct Plan {
     pub images: Vec<Request>,
     /// Build arguments that were given and that no instruction declares.
     pub unused_args: Vec<String>,
+    /// Devices that a command asks for and can do without; none is given.
+    pub absent_devices: Vec<String>,
     /// The platform that it is for.
     pub platform: Platform,
     /// What the target takes from outside.

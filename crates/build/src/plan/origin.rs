@@ -2,7 +2,7 @@
 //! looked at, needed or not: a FROM that means nothing is an error in BuildKit, too.
 
 use dockerfile::lint::{self, Finding, FromWord, PlatformParts};
-use dockerfile::{Dockerfile, Expander, Lines};
+use dockerfile::{Dockerfile, Expander, Lines, nearest};
 use image::{Platform, Reference};
 
 use super::BuildArgs;
@@ -17,6 +17,8 @@ pub(super) struct Origin {
     pub(super) platform: Option<Platform>,
     /// The global arguments that it used.
     pub(super) used: Vec<String>,
+    /// What to do about variables that it used and that have no value.
+    pub(super) advice: Option<String>,
 }
 
 /// The global arguments with the values that `given` and the defaults give them.
@@ -102,17 +104,30 @@ impl Reader<'_> {
     ) -> Result<Origin, Error> {
         let Word { text: base, found, missing } = self.word(&stage.base, stage.lines)?;
         lint::undeclared_in_from(&missing, &self.declared, stage.lines, findings);
+        let advice = missing.first().map(|name| self.advice(name));
         if base.is_empty() {
             let message = format!("the base image {} is empty", stage.base);
-            return Err(self.dockerfile.source.error(stage.lines, message).into());
+            let error = self.dockerfile.source.error(stage.lines, message);
+            return Err(error.at_word(&stage.base).hinted(advice).into());
         }
-        let mut origin = Origin { base, platform: None, used: found };
+        let mut origin = Origin { base, platform: None, used: found, advice };
         if let Some(written) = &stage.platform {
             let word = self.word(written, stage.lines)?;
             origin.platform = Some(self.platform(written, &word, stage, findings)?);
             origin.used.extend(word.found);
         }
         Ok(origin)
+    }
+
+    /// What to do about a variable without a value.
+    fn advice(&self, name: &str) -> String {
+        if self.declared.contains(&name) {
+            return format!("{name} has no value: give it one with --build-arg {name}=VALUE");
+        }
+        match nearest(name, &self.declared) {
+            Some(near) => format!("{name} has no value; did you mean {near}?"),
+            None => format!("{name} has no value: FROM sees the ARGs before the first FROM"),
+        }
     }
 
     fn word(&self, word: &str, lines: Lines) -> Result<Word, Error> {
@@ -134,7 +149,7 @@ impl Reader<'_> {
         findings.extend(lint::redundant_platform(view, target, lines));
         let platform: Platform = text.parse().map_err(|error| {
             let message = format!("--platform={written}: {error}");
-            self.dockerfile.source.error(lines, message)
+            self.dockerfile.source.error(lines, message).at_word(&format!("--platform={written}"))
         })?;
         let name = stage.name.as_deref();
         findings.extend(lint::constant_platform(view, name, parts(&platform, text), lines));

@@ -8,7 +8,7 @@ use dockerfile::{Arg, Dockerfile, Lines, Mount, MountKind};
 
 use super::origin::Word;
 use super::scope::Environment;
-use super::stages::Settings;
+use super::settings::Settings;
 
 /// A target and its parameters, each list in the order of lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

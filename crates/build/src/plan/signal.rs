@@ -16,6 +16,13 @@ pub(super) fn is_signal(text: &str) -> bool {
     NAMES.contains(&name) || is_real_time(name)
 }
 
+/// The name of a signal that was probably meant.
+pub(super) fn near(text: &str) -> Option<String> {
+    let upper = text.to_ascii_uppercase();
+    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+    dockerfile::nearest(name, &NAMES).map(|name| format!("SIG{name}"))
+}
+
 fn is_real_time(name: &str) -> bool {
     let offset = |base| name.strip_prefix(base).map(|rest| rest.parse::<u8>());
     match (name, offset("RTMIN+"), offset("RTMAX-")) {

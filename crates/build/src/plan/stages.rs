@@ -1,68 +1,15 @@
-//! Which stages the target needs, and what each starts from.
+//! Which stages the target needs, in the order in which they can be built.
 
-use dockerfile::lint::{self, Finding, StageLint};
-use dockerfile::{Dockerfile, IgnorePatterns, Instruction, Kind, Lines};
+use dockerfile::lint::{Finding, StageLint};
+use dockerfile::{Dockerfile, Instruction, Kind};
 use image::{ImageConfig, Platform};
 
 use super::lower::Lowering;
 use super::origin::{self, Origin};
 use super::outline::{Globals, StageOutline};
 use super::scope::{self, Environment};
-use super::{Base, BuildArgs, Entitlements, From, Named, NamedContexts, Network, Plan, Stage};
+use super::{Base, Bases, BuildArgs, Plan, Settings, Stage};
 use crate::Error;
-
-/// What the user said about the build, as far as it shapes the plan.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The image's name as the Dockerfile has it, variables expanded.
-    pub name: String,
-    /// The platform wanted of it.
-    pub platform: Platform,
-}
-
-/// Gives the configuration of images that the Dockerfile names.
-pub trait Bases {
-    /// The configuration of the image, which is asked for once per plan.
-    ///
-    /// # Errors
-    /// Where there is no such image.
-    fn config(&mut self, request: &Request) -> Result<ImageConfig, Error>;
-
-    /// As [`Bases::config`], but for a check: none where the image is not at hand. What depends on it
-    /// is then not looked at.
-    ///
-    /// # Errors
-    /// As [`Bases::config`].
-    fn at_hand(&mut self, request: &Request) -> Result<Option<ImageConfig>, Error> {
-        self.config(request).map(Some)
-    }
-}
-
-/// What shapes a plan besides the Dockerfile.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// `--build-arg`
-    pub build_args: BuildArgs,
-    /// `--target`: a stage's name or number; the last stage without.
-    pub target: Option<String>,
-    /// `--platform`; the host's without.
-    pub platform: Option<Platform>,
-    /// The platform of this machine.
-    pub host: Platform,
-    /// `--network`
-    pub network: Network,
-    /// `--label`
-    pub labels: Vec<(String, String)>,
-    /// `--allow`
-    pub allow: Entitlements,
-    /// `--build-context`
-    pub contexts: NamedContexts,
-    /// What the context leaves out, as far as checks look at it.
-    pub ignored: IgnorePatterns,
-    /// Only to be checked and described: without a target all stages are looked at, and an image
-    /// that is not at hand is no error.
-    pub check: bool,
-}
 
 /// A plan, or why there is none, and what the rules say meanwhile.
 #[derive(Debug)]
@@ -119,6 +66,7 @@ fn examined(
             stages: Vec::new(),
             images: Vec::new(),
             unused_args: unused(dockerfile, &settings.build_args),
+            absent_devices: Vec::new(),
             platform: settings.platform.as_ref().unwrap_or(&settings.host).clone(),
             outline: Default::default(),
             wants_inline_cache: scope::wants_inline_cache(&settings.build_args),
@@ -192,14 +140,14 @@ pub(super) struct Planner<'a> {
     pub(super) globals: Environment,
     pub(super) outline: Globals,
     /// For each stage of the Dockerfile.
-    origins: Vec<Origin>,
+    pub(super) origins: Vec<Origin>,
     pub(super) findings: &'a mut Vec<Finding>,
     /// Where in the plan a stage of the Dockerfile is.
     planned: Vec<Option<usize>>,
     /// For each stage of the plan.
-    ends: Vec<End>,
+    pub(super) ends: Vec<End>,
     /// For each image of the plan.
-    configs: Vec<Option<ImageConfig>>,
+    pub(super) configs: Vec<Option<ImageConfig>>,
     pub(super) plan: Plan,
 }
 
@@ -216,7 +164,7 @@ impl Planner<'_> {
 
     /// Plans a stage of the Dockerfile, and first all that it needs; its index in the plan. A list
     /// rather than recursion: a file may have thousands of stages, each on the one before.
-    fn stage(&mut self, index: usize) -> Result<usize, Error> {
+    pub(super) fn stage(&mut self, index: usize) -> Result<usize, Error> {
         let mut open = vec![index];
         while let Some(&next) = open.last() {
             let needs = if self.planned[next].is_some() { Vec::new() } else { self.needs(next)? };
@@ -303,183 +251,6 @@ impl Planner<'_> {
             None => format!("stage-{index}"),
         }
     }
-
-    /// What a stage starts from, and what it inherits.
-    fn base(&mut self, index: usize) -> Result<(Base, End), Error> {
-        let Origin { base: name, platform, used } = &self.origins[index];
-        let (name, platform, used) = (name.clone(), platform.clone(), used.clone());
-        let lines = self.dockerfile.stages[index].lines;
-        if self.dockerfile.stage_named(&name, index).is_some() && !is_lower(&name) {
-            let lower = name.to_ascii_lowercase();
-            let message = format!("no image is called {name}; FROM names the stage by {lower}");
-            return Err(self.dockerfile.source.error(lines, message).into());
-        }
-        if let Some(earlier) = self.based_on(&name, index) {
-            let base = self.stage(earlier)?;
-            let mut start = self.ends[base].clone();
-            // Its arguments keep their values, unless the image sets the variable.
-            start.environment.set_all(&start.config.config.env);
-            start.outline = StageOutline::using(used);
-            start.lint = start.lint.inherited();
-            start.platform = platform.unwrap_or(start.platform);
-            return Ok((Base::Stage(base), start));
-        }
-        let wanted = platform.unwrap_or_else(|| self.wanted());
-        if name == SCRATCH {
-            return Ok(self.empty(Base::Scratch, wanted, used));
-        }
-        if let Some(named) = self.settings.contexts.get(&name, &wanted).cloned() {
-            return self.named(named, wanted, used, lines);
-        }
-        self.on_image(name, wanted, used, lines)
-    }
-
-    /// What replaces a stage, and for which platform: a context of its name.
-    fn replacement(&self, index: usize) -> Option<(Named, Platform)> {
-        let name = self.dockerfile.stages[index].name.as_ref()?;
-        let platform = self.origins[index].platform.clone();
-        let wanted = platform.unwrap_or_else(|| self.wanted());
-        let named = self.settings.contexts.get(name, &wanted)?.clone();
-        Some((named, wanted))
-    }
-
-    /// What starts from a context that has a name.
-    fn named(
-        &mut self,
-        named: Named,
-        wanted: Platform,
-        used: Vec<String>,
-        lines: Lines,
-    ) -> Result<(Base, End), Error> {
-        match named {
-            Named::Files(index) => Ok(self.empty(Base::Files(index), wanted, used)),
-            Named::Image(name) if name == SCRATCH => Ok(self.empty(Base::Scratch, wanted, used)),
-            Named::Image(name) => self.on_image(name, wanted, used, lines),
-        }
-    }
-
-    /// What starts without a configuration.
-    fn empty(&self, base: Base, wanted: Platform, used: Vec<String>) -> (Base, End) {
-        let mut config = ImageConfig::empty(&wanted);
-        config.config.working_dir = "/".to_owned();
-        (base, self.start(Some(config), wanted, used))
-    }
-
-    fn on_image(
-        &mut self,
-        name: String,
-        wanted: Platform,
-        used: Vec<String>,
-        lines: Lines,
-    ) -> Result<(Base, End), Error> {
-        let image = self.image(name, wanted.clone(), lines)?;
-        self.doubt_platform(image, lines);
-        let config = self.configs[image].clone();
-        let platform = config.as_ref().map_or(wanted, ImageConfig::platform);
-        Ok((Base::Image(image), self.start(config, platform, used)))
-    }
-
-    /// The stage that `FROM` means: as BuildKit has it by its name in lower case alone, however that is
-    /// written where the stage begins.
-    fn based_on(&self, name: &str, before: usize) -> Option<usize> {
-        self.dockerfile.stage_named(name, before).filter(|_| is_lower(name))
-    }
-
-    fn wanted(&self) -> Platform {
-        self.settings.platform.as_ref().unwrap_or(&self.settings.host).clone()
-    }
-
-    /// What a stage on an image, or on nothing, starts with.
-    fn start(&self, config: Option<ImageConfig>, platform: Platform, used: Vec<String>) -> End {
-        let known = config.is_some();
-        let mut config = config.unwrap_or_else(|| ImageConfig::empty(&platform));
-        let env = &mut config.config.env;
-        if !env.iter().any(|entry| entry.starts_with("PATH=")) {
-            env.push(format!("PATH={DEFAULT_PATH}"));
-        }
-        End {
-            environment: Environment::from_list(env),
-            declared: Vec::new(),
-            config,
-            platform,
-            lint: StageLint::default(),
-            outline: StageOutline::using(used),
-            known,
-        }
-    }
-
-    /// The triggers that the base has for those who build on it.
-    fn triggers(&self, config: &ImageConfig, lines: Lines) -> Result<Vec<Instruction>, Error> {
-        let parse = |text: &String| {
-            dockerfile::parse_trigger(text, '\\').map(|mut instruction| {
-                instruction.lines = lines;
-                instruction
-            })
-        };
-        config.config.on_build.iter().map(|text| Ok(parse(text)?)).collect()
-    }
-
-    /// The index of an image in the plan; it is asked for when it is met first.
-    fn image(&mut self, name: String, platform: Platform, lines: Lines) -> Result<usize, Error> {
-        let same = |known: &Request| known.name == name && known.platform == platform;
-        if let Some(known) = self.plan.images.iter().position(same) {
-            return Ok(known);
-        }
-        let request = Request { name, platform };
-        let found = match self.settings.check {
-            true => self.bases.at_hand(&request),
-            false => self.bases.config(&request).map(Some),
-        };
-        let config = found.map_err(|error| {
-            Error::at(&self.dockerfile.source, lines, format!("FROM {}", request.name), error)
-        })?;
-        self.configs.push(config);
-        self.plan.images.push(request);
-        Ok(self.plan.images.len() - 1)
-    }
-
-    /// Whether an image is for the platform that was asked for.
-    fn doubt_platform(&mut self, image: usize, lines: Lines) {
-        let Some(config) = &self.configs[image] else { return };
-        let (wanted, found) = (&self.plan.images[image].platform, config.platform());
-        let (wanted_text, found_text) = (wanted.to_string(), found.to_string());
-        self.findings.extend(lint::base_platform(
-            &self.plan.images[image].name,
-            origin::parts(wanted, &wanted_text),
-            origin::parts(&found, &found_text),
-            lines,
-        ));
-    }
-
-    /// What `COPY --from` names: a stage before this one by name or number, else an image.
-    pub(super) fn from(&mut self, name: &str, index: usize, lines: Lines) -> Result<From, Error> {
-        let dockerfile = self.dockerfile;
-        if let Some(stage) = dockerfile.stage_referred(name, index) {
-            return Ok(From::Stage(self.stage(stage)?));
-        }
-        let named = self.settings.contexts.get(name, &self.wanted()).is_some();
-        let later = !named && dockerfile.stage_referred(name, dockerfile.stages.len()).is_some();
-        if later || name.parse::<usize>().is_ok() {
-            let message = match later {
-                true => format!("stage {name} comes at or after the stage that copies from it"),
-                false => format!("there is no stage {name} before this one"),
-            };
-            return Err(dockerfile.source.error(lines, message).into());
-        }
-        let platform = self.wanted();
-        let name = match self.settings.contexts.get(name, &platform).cloned() {
-            Some(Named::Files(index)) => return Ok(From::Named(index)),
-            Some(Named::Image(image)) => image,
-            None => name.to_owned(),
-        };
-        let image = self.image(name, platform, lines)?;
-        self.doubt_platform(image, lines);
-        Ok(From::Image(image))
-    }
-}
-
-fn is_lower(name: &str) -> bool {
-    !name.bytes().any(|byte| byte.is_ascii_uppercase())
 }
 
 /// What an instruction says it reads from.
@@ -493,9 +264,3 @@ fn sources(instruction: &Instruction) -> Vec<String> {
         _ => Vec::new(),
     }
 }
-
-/// The name of no image.
-const SCRATCH: &str = "scratch";
-
-/// What docker sets where an image has no `PATH`.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

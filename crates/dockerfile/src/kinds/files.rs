@@ -2,7 +2,7 @@
 
 use crate::flags::{Flags, Takes};
 use crate::heredoc::{self, Heredoc};
-use crate::instruction::{Add, Copy, InlineFile, Kind};
+use crate::instruction::{Add, Copy, Files, InlineFile, Kind};
 use crate::list;
 use crate::parse::Parts;
 use crate::problem::Problem;
@@ -26,14 +26,7 @@ const ADD_FLAGS: &[(&str, Takes)] = &[
     ("exclude", Takes::Values),
 ];
 
-/// Sources and destination of COPY and ADD.
-struct Paths {
-    sources: Vec<String>,
-    inline: Vec<InlineFile>,
-    destination: String,
-}
-
-fn paths(parts: &Parts<'_>) -> Result<Paths, Problem> {
+fn files(parts: &Parts<'_>, flags: &Flags) -> Result<Files, Problem> {
     let instruction = || parts.name.clone();
     let mut words = path_words(parts)?;
     let destination = words.pop().filter(|_| !words.is_empty());
@@ -42,15 +35,29 @@ fn paths(parts: &Parts<'_>) -> Result<Paths, Problem> {
     if !parts.heredocs.is_empty() && heredoc::sole(&destination).is_some() {
         return Err(Problem::HeredocDestination { instruction: instruction() });
     }
-    let mut inline = parts.heredocs.iter();
+    let (sources, inline) = split(words, parts.heredocs);
+    Ok(Files {
+        sources,
+        inline,
+        destination,
+        chown: flags.text("chown"),
+        chmod: flags.text("chmod"),
+        link: flags.switch("link").unwrap_or(false),
+        exclude: flags.values("exclude").map(str::to_owned).collect(),
+    })
+}
+
+/// The words that are paths, and those that are heredocs.
+fn split(words: Vec<String>, heredocs: &[Heredoc]) -> (Vec<String>, Vec<InlineFile>) {
+    let mut heredocs = heredocs.iter();
     let (mut sources, mut files) = (Vec::new(), Vec::new());
     for word in words {
-        match heredoc::sole(&word).and_then(|_| inline.next()) {
+        match heredoc::sole(&word).and_then(|_| heredocs.next()) {
             Some(heredoc) => files.push(inline_file(heredoc)),
             None => sources.push(word),
         }
     }
-    Ok(Paths { sources, inline: files, destination })
+    (sources, files)
 }
 
 /// Heredoc words may hold blanks: `<< EOF`, `<<'two words'`.
@@ -68,37 +75,20 @@ fn inline_file(heredoc: &Heredoc) -> InlineFile {
 
 pub(super) fn copy(parts: &Parts<'_>) -> Result<Kind, Problem> {
     let flags = Flags::read("COPY", &parts.flags, COPY_FLAGS)?;
-    let paths = paths(parts)?;
+    let files = files(parts, &flags)?;
     let from = flags.text("from");
     if from.as_deref().is_some_and(|from| from.contains('$')) {
         return Err(Problem::VariableInFlag { flag: "from".to_owned() });
     }
-    Ok(Kind::Copy(Copy {
-        sources: paths.sources,
-        inline: paths.inline,
-        destination: paths.destination,
-        from,
-        chown: flags.text("chown"),
-        chmod: flags.text("chmod"),
-        link: flags.switch("link").unwrap_or(false),
-        parents: flags.switch("parents").unwrap_or(false),
-        exclude: flags.values("exclude").map(str::to_owned).collect(),
-    }))
+    Ok(Kind::Copy(Copy { files, from, parents: flags.switch("parents").unwrap_or(false) }))
 }
 
 pub(super) fn add(parts: &Parts<'_>) -> Result<Kind, Problem> {
     let flags = Flags::read("ADD", &parts.flags, ADD_FLAGS)?;
-    let paths = paths(parts)?;
     Ok(Kind::Add(Add {
-        sources: paths.sources,
-        inline: paths.inline,
-        destination: paths.destination,
-        chown: flags.text("chown"),
-        chmod: flags.text("chmod"),
-        link: flags.switch("link").unwrap_or(false),
+        files: files(parts, &flags)?,
         keep_git_dir: flags.switch("keep-git-dir"),
         checksum: flags.text("checksum"),
         unpack: flags.switch("unpack"),
-        exclude: flags.values("exclude").map(str::to_owned).collect(),
     }))
 }

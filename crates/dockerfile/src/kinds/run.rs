@@ -1,5 +1,6 @@
 //! RUN.
 
+use crate::device::Device;
 use crate::flags::{Flags, Takes};
 use crate::instruction::{Kind, Network, Run, Security};
 use crate::list;
@@ -24,7 +25,7 @@ pub(super) fn run(parts: &Parts<'_>) -> Result<Kind, Problem> {
         mounts: mounts?,
         network: network(&flags)?,
         security: security(&flags)?,
-        devices: flags.values("device").map(str::to_owned).collect(),
+        devices: flags.values("device").map(Device::read).collect::<Result<_, _>>()?,
     }))
 }
 

@@ -72,9 +72,9 @@ impl StageLint {
             Kind::Workdir(path) => self.workdir(path, lines, findings),
             Kind::Expose(specs) => ports::ports(specs, lines, findings),
             Kind::Copy(copy) if copy.from.is_none() => {
-                sources("Copy", &copy.sources, view, findings)
+                sources("Copy", &copy.files.sources, view, findings)
             }
-            Kind::Add(add) => sources("Add", &add.sources, view, findings),
+            Kind::Add(add) => sources("Add", &add.files.sources, view, findings),
             _ => {}
         }
     }

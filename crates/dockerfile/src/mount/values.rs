@@ -30,8 +30,8 @@ pub fn split_fields(text: &str) -> Result<Vec<String>, MountError> {
     if quoted { Err(wrong()) } else { Ok(fields) }
 }
 
-pub(super) fn invalid(key: &str, value: &str) -> MountError {
-    MountError::Invalid { key: key.to_owned(), value: value.to_owned() }
+fn invalid(key: &str, value: &str, want: &'static str) -> MountError {
+    MountError::Invalid { key: key.to_owned(), value: value.to_owned(), want }
 }
 
 fn unsupported(key: &str, value: &str, known: &[&str]) -> MountError {
@@ -60,11 +60,11 @@ pub(super) fn sharing(value: &str) -> Result<Sharing, MountError> {
 }
 
 /// Booleans as Go's `strconv.ParseBool` takes them.
-pub(super) fn boolean(key: &str, value: &str) -> Result<bool, MountError> {
+pub(crate) fn boolean(key: &str, value: &str) -> Result<bool, MountError> {
     match value {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(invalid(key, value)),
+        _ => Err(invalid(key, value, "true or false")),
     }
 }
 
@@ -72,11 +72,18 @@ pub(super) fn boolean(key: &str, value: &str) -> Result<bool, MountError> {
 pub(super) fn number(key: &str, value: &str, base: u32) -> Result<u32, MountError> {
     let digits = !value.is_empty() && value.chars().all(|c| c.is_digit(base));
     let number = u32::from_str_radix(value, base).ok().filter(|_| digits);
-    number.ok_or_else(|| invalid(key, value))
+    let want = if base == 8 { "octal digits, such as 0755" } else { "a number" };
+    number.ok_or_else(|| invalid(key, value, want))
+}
+
+/// A size in bytes.
+pub(super) fn bytes(key: &str, value: &str) -> Result<u64, MountError> {
+    let want = "a number of bytes, perhaps with a unit: 64m";
+    size(value).ok_or_else(|| invalid(key, value, want))
 }
 
 /// A size with a binary unit as docker writes it: `64m`, `1.5 GiB`, `1024`.
-pub(super) fn bytes(text: &str) -> Option<u64> {
+fn size(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);

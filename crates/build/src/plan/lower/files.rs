@@ -1,6 +1,6 @@
 //! `COPY` and `ADD` to a step: what each source is, and what may be said of it.
 
-use dockerfile::{Lines, Remote};
+use dockerfile::{Files, Lines, Remote};
 
 use super::super::{Chmod, Copy, CopySource, From, GitSource, HttpSource, Operation, history};
 use super::Lowering;
@@ -16,21 +16,27 @@ impl Lowering<'_, '_> {
             Some(name) => self.from(name, lines)?,
             None => From::Context,
         };
-        let step = Copy {
-            from,
-            sources: self.paths(&copy.sources, lines)?,
-            inline: inline(&copy.inline),
-            destination: destination(&self.config.config.working_dir, &copy.destination),
-            chown: copy.chown.clone(),
-            chmod: self.chmod(copy.chmod.as_deref(), lines)?,
-            // BuildKit makes no layer of its own where there is a --chmod.
-            link: copy.link && copy.chmod.is_none(),
-            parents: copy.parents,
-            exclude: copy.exclude.clone(),
-            unpack: false,
-        };
-        let text = history::copy("COPY", &step, &copy.destination, copy.chmod.as_deref());
+        let sources = self.paths(&copy.files.sources, lines)?;
+        let step = Copy { from, parents: copy.parents, ..self.step(&copy.files, sources, lines)? };
+        let text = history::copy("COPY", &step, &copy.files);
         Ok((Operation::Copy(Box::new(step)), text))
+    }
+
+    /// What `COPY` and `ADD` have in common.
+    fn step(&self, files: &Files, sources: Vec<CopySource>, lines: Lines) -> Result<Copy, Error> {
+        Ok(Copy {
+            from: From::Context,
+            sources,
+            inline: inline(&files.inline),
+            destination: destination(&self.config.config.working_dir, &files.destination),
+            chown: files.chown.clone(),
+            chmod: self.chmod(files.chmod.as_deref(), lines)?,
+            // BuildKit makes no layer of its own where there is a --chmod.
+            link: files.link && files.chmod.is_none(),
+            parents: false,
+            exclude: files.exclude.clone(),
+            unpack: false,
+        })
     }
 
     /// `COPY` takes paths only.
@@ -41,14 +47,14 @@ impl Lowering<'_, '_> {
                 let shown = dockerfile::redacted(source);
                 let message =
                     format!("COPY cannot fetch {shown}: use ADD for URLs and repositories");
-                Err(self.error(lines, message))
+                Err(self.error_at(lines, source, message))
             }
         };
         sources.iter().map(path).collect()
     }
 
     fn remote(&self, source: &str, lines: Lines) -> Result<Option<Remote>, Error> {
-        Remote::of(source).map_err(|error| self.error(lines, error))
+        Remote::of(source).map_err(|error| self.error_at(lines, source, error))
     }
 
     pub(super) fn add(&mut self, add: &dockerfile::Add, lines: Lines) -> Lowered {
@@ -56,23 +62,14 @@ impl Lowering<'_, '_> {
         let checksum = add.checksum.clone().filter(|text| !text.is_empty());
         let add = &dockerfile::Add { checksum, ..add.clone() };
         let source = |source: &String| self.source(add, source, lines);
-        let sources: Vec<CopySource> = add.sources.iter().map(source).collect::<Result<_, _>>()?;
+        let sources: Vec<CopySource> =
+            add.files.sources.iter().map(source).collect::<Result<_, _>>()?;
         if add.checksum.is_some() {
             self.check_checksum(&sources, lines)?;
         }
-        let step = Copy {
-            from: From::Context,
-            sources,
-            inline: inline(&add.inline),
-            destination: destination(&self.config.config.working_dir, &add.destination),
-            chown: add.chown.clone(),
-            chmod: self.chmod(add.chmod.as_deref(), lines)?,
-            link: add.link && add.chmod.is_none(),
-            parents: false,
-            exclude: add.exclude.clone(),
-            unpack: add.unpack.unwrap_or(true),
-        };
-        let text = history::copy("ADD", &step, &add.destination, add.chmod.as_deref());
+        let unpack = add.unpack.unwrap_or(true);
+        let step = Copy { unpack, ..self.step(&add.files, sources, lines)? };
+        let text = history::copy("ADD", &step, &add.files);
         Ok((Operation::Copy(Box::new(step)), text))
     }
 
@@ -86,8 +83,9 @@ impl Lowering<'_, '_> {
             None => CopySource::Path(source.to_owned()),
             Some(Remote::Http(what)) => {
                 let parse = |text: &String| {
-                    text.parse()
-                        .map_err(|error| self.error(lines, format!("--checksum={text}: {error}")))
+                    let message = |error| format!("--checksum={text}: {error}");
+                    let word = format!("--checksum={text}");
+                    text.parse().map_err(|error| self.error_at(lines, &word, message(error)))
                 };
                 let checksum = add.checksum.as_ref().map(parse).transpose()?;
                 let unpack = add.unpack.unwrap_or(false);
@@ -140,7 +138,8 @@ impl Lowering<'_, '_> {
 
     fn chmod(&self, mode: Option<&str>, lines: Lines) -> Result<Option<Chmod>, Error> {
         let parse = |text: &str| {
-            text.parse().map_err(|error| self.error(lines, format!("--chmod={text}: {error}")))
+            let word = format!("--chmod={text}");
+            text.parse().map_err(|error| self.error_at(lines, &word, format!("{word}: {error}")))
         };
         mode.map(parse).transpose()
     }

@@ -22,7 +22,8 @@ impl Lowering<'_, '_> {
         lines: Lines,
     ) -> Result<(), Error> {
         for options in options {
-            let mount = options.resolve().map_err(|error| self.error(lines, error))?;
+            let source = &self.dockerfile().source;
+            let mount = options.resolve().map_err(|error| source.problem(lines, error.into()))?;
             self.outline.mount(&mount, lines);
             match mount.kind {
                 Kind::Secret => run.secrets.push(self.secret(&mount, lines)?),
@@ -47,7 +48,8 @@ impl Lowering<'_, '_> {
             _ => self.bind(mount, lines)?,
         };
         if target == "/" {
-            return Err(self.error(lines, "a mount cannot be at /"));
+            let word = mount.target.as_deref().unwrap_or_default();
+            return Err(self.error_at(lines, word, "a mount cannot be at /"));
         }
         Ok(Mount { target, kind, read_only: mount.read_only })
     }

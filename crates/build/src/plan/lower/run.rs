@@ -49,17 +49,30 @@ impl Lowering<'_, '_> {
         }
     }
 
-    fn refuse_unsupported(&self, run: &dockerfile::Run, lines: Lines) -> Result<(), Error> {
+    /// Refuses what the build may not, or cannot, give the command.
+    fn refuse_unsupported(&mut self, run: &dockerfile::Run, lines: Lines) -> Result<(), Error> {
         let refused = self.planner.settings.allow.refused(run);
         if let Some((flag, entitlement)) = refused {
             let error = Error::Entitlement { flag, entitlement };
             return Err(Error::at(&self.dockerfile().source, lines, flag.to_owned(), error));
         }
-        if let Some(device) = run.devices.first() {
-            let message = format!("RUN --device={device} is not supported yet");
-            return Err(self.error(lines, message));
+        match run.devices.iter().find(|device| device.required) {
+            Some(device) => Err(self.no_device(&device.name, lines)),
+            None => {
+                let absent = run.devices.iter().map(|device| device.name.clone());
+                self.planner.plan.absent_devices.extend(absent);
+                Ok(())
+            }
         }
-        Ok(())
+    }
+
+    /// Nothing serves devices here, as with BuildKit where none is registered.
+    fn no_device(&self, name: &str, lines: Lines) -> Error {
+        let message = format!("the required device {name:?} is not registered");
+        let hint =
+            "builds here have no devices: the command must do without it, or leave out required";
+        let error = self.dockerfile().source.error(lines, message);
+        error.at_word(name).hinted(Some(hint.to_owned())).into()
     }
 }
 
