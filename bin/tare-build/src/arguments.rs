@@ -11,6 +11,7 @@ use image::{Platform, Reference};
 
 use crate::agents::AgentFlag;
 use crate::call::Call;
+use crate::progress::{Explain, ProgressFlag};
 use crate::secrets::SecretFlag;
 
 /// Build an image from a Dockerfile.
@@ -51,15 +52,26 @@ pub(crate) struct Arguments {
     /// Do every step again
     #[arg(long)]
     pub(crate) no_cache: bool,
+    /// Do every step of these stages again
+    #[arg(long, value_name = "STAGE[,…]", value_delimiter = ',')]
+    pub(crate) no_cache_filter: Vec<String>,
+    /// Say of each step that was not cached what differs from the nearest earlier build: a line for
+    /// each, or one object with =json
+    #[arg(
+        long, value_name = "FORMAT", num_args = 0..=1, require_equals = true,
+        default_missing_value = "text"
+    )]
+    pub(crate) explain: Option<Explain>,
     /// Pull base images even if they are in the store
     #[arg(long)]
     pub(crate) pull: bool,
     /// Show no progress
     #[arg(short, long)]
     quiet: bool,
-    /// How to show progress: auto, plain, tty or quiet
-    #[arg(long, value_name = "KIND", default_value = "auto")]
-    progress: ProgressMode,
+    /// How to show progress: auto, plain, tty, quiet, or rawjson, which is BuildKit's
+    /// [default: $BUILDKIT_PROGRESS, or else auto]
+    #[arg(long, value_name = "KIND")]
+    progress: Option<ProgressFlag>,
     /// The network of RUN steps; the default is the host's
     #[arg(long, value_name = "NETWORK", default_value = "default")]
     pub(crate) network: NetworkName,
@@ -148,8 +160,16 @@ impl Arguments {
         }
     }
 
-    pub(crate) fn progress_mode(&self) -> ProgressMode {
-        if self.quiet { ProgressMode::Quiet } else { self.progress }
+    pub(crate) fn progress(&self) -> anyhow::Result<ProgressFlag> {
+        if self.quiet {
+            return Ok(ProgressFlag::Shown(ProgressMode::Quiet));
+        }
+        let usual = environment("BUILDKIT_PROGRESS").filter(|name| !name.is_empty());
+        match (self.progress, usual) {
+            (Some(flag), _) => Ok(flag),
+            (None, Some(name)) => name.parse().map_err(|error: String| cli::usage(error)),
+            (None, None) => Ok(ProgressFlag::Shown(ProgressMode::Auto)),
+        }
     }
 
     pub(crate) fn build_args(&self) -> BTreeMap<String, String> {

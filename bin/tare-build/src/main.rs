@@ -3,6 +3,7 @@
 
 mod agents;
 mod arguments;
+mod base64;
 mod call;
 mod failure;
 mod progress;
@@ -19,7 +20,7 @@ use cli::ErrorExt as _;
 use store::Store;
 
 use arguments::Arguments;
-use progress::Rendered;
+use progress::Explained;
 
 fn main() -> ExitCode {
     cli::run("tare-build", run)
@@ -36,12 +37,16 @@ fn run() -> anyhow::Result<ExitCode> {
     let options = arguments.options()?;
     let runner = ProgramRunner::new(runtime(&arguments)?);
     let store = Store::open(&arguments.store.path()?)?;
-    let progress = Rendered::new(arguments.progress_mode());
+    let report = progress::report(arguments.progress()?);
+    let progress = Explained::new(&*report);
     let stop = build::Interrupt::watching(interrupt.flag());
     let built = build::build(&store, inputs, &options, &runner, &progress, &stop);
-    progress.show_findings();
+    report.show_findings();
+    if let Some(how) = arguments.explain {
+        progress.show(how)?;
+    }
     let image = built.map_err(failure::explain)?;
-    image.warnings.iter().for_each(|warning| progress.warn(warning));
+    image.warnings.iter().for_each(|warning| report.warn(warning));
     if let Some(path) = &arguments.iidfile {
         fs::write(path, image.digest.to_string())
             .with_context(|| format!("cannot write {}", path.display()))?;
@@ -93,6 +98,8 @@ impl Arguments {
             platforms: self.platforms.clone(),
             labels: self.labels(),
             no_cache: self.no_cache,
+            no_cache_filter: self.no_cache_filter.clone(),
+            explain: self.explain.is_some(),
             pull: self.pull,
             network: self.network.into(),
             allow: self.entitlements(),

@@ -111,6 +111,42 @@ fn copies_from_a_stage_are_known_by_content() {
     assert_eq!(said.cached(), 4, "all but the changed RUN: {}", said.err);
 }
 
+/// What a command mounts of a stage counts by what it holds, times left out.
+#[test]
+fn mounts_of_a_stage_are_known_by_content() {
+    let machine = app();
+    let dockerfile = |comment: &str| {
+        format!(
+            "FROM busybox:base AS made\nRUN echo {comment}; mkdir /out; echo same > /out/x\n\
+             FROM busybox:base\nRUN --mount=from=made,source=/out,target=/in cat /in/x > /copy\n"
+        )
+    };
+    let first = machine.built(&dockerfile("a"), &[]);
+    let said = machine.build(&dockerfile("b"), &[]);
+    assert_eq!((said.out.trim(), said.cached()), (&*first, 3), "{}", said.err);
+    let said = machine.build(&dockerfile("c").replace("same", "other"), &[]);
+    assert_eq!(said.cached(), 2, "{}", said.err);
+}
+
+/// A step that is done again and gives the same layer costs nothing after it.
+#[test]
+fn steps_are_known_by_the_layers_below_them() {
+    let machine = app();
+    let dockerfile = |check: &str| {
+        format!(
+            "FROM busybox:base\nRUN test {check} -lt 10\nRUN echo made > /made\nCOPY list.txt /\n\
+             WORKDIR /srv\nRUN cat /made > /copy\n"
+        )
+    };
+    let first = machine.built(&dockerfile("1"), &[]);
+    for check in ["2", "2"] {
+        let said = machine.build(&dockerfile(check), &[]);
+        let rest = machine.layers(&first)[2..].to_vec();
+        assert_eq!(machine.layers(said.out.trim())[2..], rest);
+        assert!(said.cached() >= 5, "all but the changed test: {}", said.err);
+    }
+}
+
 #[test]
 fn another_source_in_the_same_stage_is_another_copy() {
     let machine = Machine::new();

@@ -14,7 +14,7 @@ use crate::record::LayerRef;
 use crate::solve::{Image, Snapshot};
 use crate::{Error, Event, Progress, StepId};
 
-/// How many events before the steps' own are about images.
+/// The step that shows how images are pulled.
 const PULL: StepId = StepId(usize::MAX);
 
 /// Looks images up for the plan, and keeps them for the steps.
@@ -40,6 +40,7 @@ impl Bases for Images<'_> {
         let layers = image.layers().into_iter();
         let layers = layers.map(|(descriptor, diff_id)| LayerRef { descriptor, diff_id }).collect();
         self.found.push(Image {
+            digest: image.digest()?,
             snapshot: Mutex::new(Snapshot::image(layers)),
             history: image.config.history.clone(),
             created: image.config.created.clone(),

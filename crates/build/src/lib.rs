@@ -21,6 +21,7 @@ mod check;
 mod context;
 mod copy;
 mod error;
+mod explain;
 mod fetch;
 mod git;
 mod images;
@@ -46,6 +47,7 @@ use store::{Holder, Store};
 
 pub use check::{Checked, check, refuse, rules as check_options};
 pub use error::Error;
+pub use explain::{Change, Explanation, Reason};
 pub use interrupt::Interrupt;
 pub use options::{
     AgentSource, BuildOptions, ContextSource, DockerfileSource, GitProgram, Host, Inputs,
@@ -104,6 +106,7 @@ pub fn build(
         .collect();
     let solved = solve::solve(&solvers);
     contexts.save();
+    session.traces.prune();
     solved?;
     let mut image = finish(&solvers, options)?;
     drop(lease);

@@ -24,7 +24,7 @@ pub struct Inputs {
 }
 
 /// How it is built.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BuildOptions {
     /// Names for the image.
     pub tags: Vec<Reference>,
@@ -40,6 +40,10 @@ pub struct BuildOptions {
     pub labels: Vec<(String, String)>,
     /// Do every step again. What they give is remembered as ever.
     pub no_cache: bool,
+    /// Do every step of these stages again, as `no_cache` does for all. Names of no stage are ignored.
+    pub no_cache_filter: Vec<String>,
+    /// Say of each step that is done why it was not found in the cache.
+    pub explain: bool,
     /// Pull base images that are in the store, too.
     pub pull: bool,
     /// The network of `RUN` steps that do not say.
@@ -113,7 +117,7 @@ pub enum NamedSource {
 }
 
 /// The `git` program, and the whole of the environment that it gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GitProgram {
     /// A path, or a name to be found in the `PATH` of the environment below.
     pub program: PathBuf,

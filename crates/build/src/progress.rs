@@ -5,9 +5,21 @@ use std::time::Duration;
 use dockerfile::Source;
 use dockerfile::lint::Finding;
 
+use crate::Explanation;
+
 /// Names a step within one build: unique, in the order in which steps are met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StepId(pub usize);
+
+impl StepId {
+    /// Whether it is no instruction, but something that they need: an image or a context is fetched.
+    pub fn is_preparation(self) -> bool {
+        self >= Self::PREPARATION
+    }
+
+    /// The first of those that are no instructions.
+    pub(crate) const PREPARATION: Self = Self(usize::MAX - 1);
+}
 
 /// Receives a build's events, from several threads at once.
 pub trait Progress: Sync {
@@ -31,6 +43,11 @@ pub enum Event<'a> {
     Output {
         /// The bytes as written, any encoding.
         bytes: &'a [u8],
+    },
+    /// Why the step is done, and was not found in the cache: once, where that was asked for.
+    Explained {
+        /// The reasons.
+        explanation: &'a Explanation,
     },
     /// The result was taken from the cache.
     Cached,

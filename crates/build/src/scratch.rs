@@ -119,7 +119,7 @@ pub(crate) fn sweep_spool(folder: &Path) {
 }
 
 /// Whether its maker must have had the time to lock it.
-fn is_old(entry: &fs::DirEntry) -> bool {
+pub(crate) fn is_old(entry: &fs::DirEntry) -> bool {
     let age = entry.metadata().and_then(|metadata| metadata.modified()).map(|at| at.elapsed());
     matches!(age, Ok(Ok(age)) if age > Duration::from_secs(60))
 }

@@ -40,7 +40,7 @@ pub enum ProgressMode {
     Quiet,
 }
 
-/// The names that docker build takes for `--progress`; `rawjson` is not among ours.
+/// The names that docker build takes for `--progress`; `rawjson` is the builder's own.
 impl FromStr for ProgressMode {
     type Err = String;
 

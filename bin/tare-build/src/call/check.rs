@@ -8,8 +8,8 @@ use dockerfile::lint::Finding;
 use dockerfile::{Lines, Source};
 use serde::Serialize;
 
-use super::base64;
 use super::position::Location;
+use crate::base64;
 
 /// Prints the result. `name` is the Dockerfile's as text shows it. An error that ends the check is
 /// part of the JSON; as text the caller prints it.

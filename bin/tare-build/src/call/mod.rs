@@ -1,7 +1,6 @@
 //! `--call`: a Dockerfile checked or described, and nothing built. The forms are buildx's, so that
 //! what reads docker's output reads this.
 
-mod base64;
 mod check;
 mod describe;
 mod outline;

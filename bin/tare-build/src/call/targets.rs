@@ -8,8 +8,9 @@ use build::Checked;
 use dockerfile::{Dockerfile, Stage};
 use serde::Serialize;
 
+use super::aligned;
 use super::position::Location;
-use super::{aligned, base64};
+use crate::base64;
 use crate::failure;
 
 pub(super) fn print(json: bool, checked: Checked) -> anyhow::Result<ExitCode> {

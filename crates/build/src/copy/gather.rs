@@ -15,6 +15,8 @@ use crate::source::{File, Item, ItemKind, Origin, Source};
 /// One source, or one match of a pattern.
 #[derive(Clone, Debug)]
 pub(crate) struct Piece {
+    /// Where the source is, in what is copied from: items are below it.
+    pub(crate) top: LayerPath,
     /// The last component of what the instruction names, for a destination that is a directory.
     pub(crate) name: Vec<u8>,
     /// Whether the contents of a directory are copied. The first item is then the directory itself.
@@ -92,13 +94,13 @@ fn tree(sources: &Sources<'_>, obtained: Obtained) -> Result<Piece, Error> {
 
 impl Piece {
     fn file(name: Vec<u8>, item: Item) -> Self {
-        let items = vec![item];
-        Self { name, directory: false, items, place: Place::Main, unpack: false }
+        Self { directory: false, ..Self::directory(name, vec![item]) }
     }
 
     /// The contents of a directory, which comes first in `items`.
     pub(crate) fn directory(name: Vec<u8>, items: Vec<Item>) -> Self {
-        Self { name, directory: true, items, place: Place::Main, unpack: false }
+        let (top, place) = (LayerPath::root(), Place::Main);
+        Self { top, name, directory: true, items, place, unpack: false }
     }
 }
 
@@ -156,7 +158,8 @@ fn piece(path: &LayerPath, source: &Source<'_>) -> Result<Option<Piece>, Error> 
     let Some(found) = source.find(path)? else { return Ok(None) };
     let name = path.name().unwrap_or_default().to_vec();
     let items = source.walk(&found.path)?;
-    Ok(Some(Piece { directory: found.directory, ..Piece::directory(name, items) }))
+    let (top, directory) = (found.path, found.directory);
+    Ok(Some(Piece { top, directory, ..Piece::directory(name, items) }))
 }
 
 /// The paths that a glob names: one where it has no wildcards, whether it is there or not.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! sources ──gather──▶ pieces: what each source names, as a list of items
-//!         ──keys────▶ shape (names, modes, sizes) and content (the bytes too)
+//!         ──digests─▶ the bytes of each file: with names, modes, sizes the copy's key
 //!         ──place───▶ where each item goes in the image, as its tree is
 //!         ──write───▶ the layer's tar, each file read once
 //! ```
@@ -12,15 +12,15 @@
 //! goes through are followed, links in a directory are copied; links in the destination are followed
 //! inside the image.
 
+mod digests;
 mod gather;
-mod keys;
 mod parents;
 mod place;
 mod sources;
 mod write;
 
+pub(crate) use digests::{hash_missing, size};
 pub(crate) use gather::{Obtained, Piece, gather};
-pub(crate) use keys::{content, hash_missing, shape};
 pub(crate) use place::{Placed, Target, place};
 pub(crate) use sources::{Place, Sources};
 pub(crate) use write::write;

@@ -55,7 +55,7 @@ fn matching(top: &LayerPath, pattern: &str, source: &Source<'_>) -> Result<Piece
         items.append(&mut open);
         items.push(item);
     }
-    Ok(Piece::directory(Vec::new(), items))
+    Ok(Piece { top: top.clone(), ..Piece::directory(Vec::new(), items) })
 }
 
 fn below_parents(
@@ -85,5 +85,5 @@ fn below_parents(
         }
         items.push(item);
     }
-    Ok(Piece::directory(Vec::new(), items))
+    Ok(Piece { top: top.clone(), ..Piece::directory(Vec::new(), items) })
 }

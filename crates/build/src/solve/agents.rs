@@ -5,19 +5,11 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
-use super::{Solver, run, secrets};
+use super::{Solver, run};
 use crate::Error;
 use crate::agent::{KeyAgent, Proxy};
-use crate::key::Definition;
 use crate::options::AgentSource;
-use crate::plan::{Agent, Run};
-
-/// What an agent's mount adds to the key of its `RUN`.
-pub(super) fn define(agent: &Agent, definition: &mut Definition) {
-    definition.add("agent", agent.id.as_bytes());
-    definition.add("agent-target", agent.target.as_bytes());
-    secrets::define_access(agent.access, definition);
-}
+use crate::plan::Run;
 
 /// The sockets of a step. Dropped, nobody answers there any more.
 #[derive(Default)]

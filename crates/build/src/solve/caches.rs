@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use super::{Snapshot, Solver};
 use crate::Error;
-use crate::key::{Definition, Key};
+use crate::key::{self, Key};
 use crate::plan::{Access, Sharing};
 
 /// How often someone who waits for a cache looks whether it is free.
@@ -46,14 +46,7 @@ pub(super) struct Taken {
 impl Cache<'_> {
     /// What tells caches apart: those of one name that start differently are different.
     pub(super) fn key(&self) -> Key {
-        let mut definition = Definition::new("cache-mount/2").field("id", self.id);
-        if let Some(from) = self.from {
-            definition.add("from", from.key.as_bytes());
-        }
-        if let Some(Access { mode, uid, gid }) = self.access {
-            [mode, uid, gid].iter().for_each(|part| definition.add("access", &part.to_le_bytes()));
-        }
-        definition.key()
+        key::cache_mount(self.id, self.from.map(|from| from.key), self.access)
     }
 
     /// Waits for a directory of the cache that it may use, or makes one.

@@ -5,30 +5,11 @@ use std::path::{Path, PathBuf};
 
 use image::{Device, Network, RunOptions};
 
-use crate::key::Definition;
 use crate::options::BuildOptions;
 use crate::plan::{self, Run};
 
 /// Where the cgroups of containers are, unless the build says.
 const CGROUP_PARENT: &str = "/tare";
-
-/// What of this changes what a command makes, for the step's key. Addresses of hosts do not count, as
-/// with BuildKit: only which names there are.
-pub(super) fn define(run: &Run, build: &BuildOptions, definition: &mut Definition) {
-    definition.add("hostname", run.hostname.as_bytes());
-    definition.add("insecure", &[u8::from(run.insecure)]);
-    build.hosts.iter().for_each(|host| definition.add("host", host.name.as_bytes()));
-    for limit in &build.ulimits {
-        definition.add("ulimit", limit.name.as_bytes());
-        [limit.soft, limit.hard].iter().for_each(|n| definition.add("limit", &n.to_le_bytes()));
-    }
-    if let Some(size) = build.shm_size {
-        definition.add("shm", &size.to_le_bytes());
-    }
-    if let Some(parent) = &build.cgroup_parent {
-        definition.add("cgroup", parent.as_os_str().as_encoded_bytes());
-    }
-}
 
 /// The container with this name, yet without mounts.
 pub(super) fn options(run: &Run, build: &BuildOptions, id: &str) -> RunOptions {

@@ -6,10 +6,11 @@ use store::BlobWriter;
 use tree::{LayerPath, LayerWriter, Timestamp};
 
 use super::Solver;
-use super::stage::{Ended, Outcome, Work};
+use super::stage::{Ended, Keys, Outcome, Work};
 use crate::Error;
 use crate::copy::{self, Piece, Sources, Target};
-use crate::key::{Definition, Key};
+use crate::explain::Table;
+use crate::key::{self, Definition, Key};
 use crate::plan::Copy;
 use crate::record::{self, LayerRef};
 use crate::source::{Archive, ItemKind, Source, is_archive};
@@ -23,9 +24,10 @@ impl Work<'_> {
     ) -> Result<Ended, Error> {
         let remotes = self.resolve(copy, hear)?;
         // Known without looking at a file: the same stage, image, commit or checksum as last time.
+        let definition = || self.copy_definition(copy, self.files.key);
         let files = self.solver.files_key(copy.from)?;
-        let by_stage = files.map(|key| self.named(copy).field("files", key.as_bytes()).key());
-        let by_name = by_stage.or_else(|| remotes.key(copy, self.definition(copy)));
+        let by_stage = files.map(|key| key::of_files(definition(), copy, key));
+        let by_name = by_stage.or_else(|| remotes.key(copy, definition()));
         if let Some(key) = by_name
             && let Some(ended) = self.cached(key)?
         {
@@ -53,36 +55,15 @@ impl Work<'_> {
         Ok(ended)
     }
 
-    /// What a copy depends on besides the files that it names its sources in.
-    fn named(&self, copy: &Copy) -> Definition {
-        let inline = copy.inline.iter().flat_map(|(name, text)| [name, text]);
-        let sources = copy.sources.iter().map(ToString::to_string);
-        self.definition(copy).list("sources", sources).list("inline", inline)
-    }
-
-    /// What a copy depends on besides the content that it copies.
-    fn definition(&self, copy: &Copy) -> Definition {
-        let mut definition = Definition::new("copy/3")
-            .field("destination", &copy.destination)
-            .list("owner", copy.chown.iter())
-            .list("exclude", &copy.exclude)
-            .field("flags", [copy.unpack, copy.parents, copy.link].map(u8::from));
-        if let Some(mode) = &copy.chmod {
-            definition.add("mode", mode.to_string().as_bytes());
-        }
-        if let Some(epoch) = self.solver.options.source_date_epoch {
-            definition.add("epoch", &epoch.to_le_bytes());
-        }
-        match copy.stands_alone() {
-            true => definition.field("parent", "any"),
-            false => definition.field("parent", self.files.key.as_bytes()),
-        }
+    /// What a copy depends on besides the content that it copies, on files with this key.
+    fn copy_definition(&self, copy: &Copy, parent: Key) -> Definition {
+        let parent = (!copy.stands_alone()).then_some(parent);
+        key::copy(copy, parent, self.solver.options.source_date_epoch)
     }
 
     /// What the next step is keyed by after a copy whose own key knows nothing of what it is put on.
     fn output(&self, copy: &Copy, key: Key) -> Option<Key> {
-        let definition = Definition::new("link/1").field("parent", self.files.key.as_bytes());
-        copy.stands_alone().then(|| definition.field("layer", key.as_bytes()).key())
+        copy.stands_alone().then(|| key::link(self.files.key, key))
     }
 
     fn copy_from(
@@ -91,32 +72,43 @@ impl Work<'_> {
         pieces: Vec<Piece>,
         mut sources: Sources<'_>,
     ) -> Result<Ended, Error> {
-        let definition = self.definition(copy);
-        let shape = definition.clone().field("shape", copy::shape(&pieces).as_bytes()).key();
-        let key = |content: Key| definition.clone().field("content", content.as_bytes()).key();
-        let no_cache = self.solver.options.no_cache;
-        if copy::content(&pieces).is_none()
-            && !no_cache
-            && record::shape_is_known(self.solver.store, &shape)?
-        {
+        let definition = |parent| self.copy_definition(copy, parent);
+        let shapes = self.keys(|parent| key::of_shape(definition(parent), &pieces));
+        if key::content(&pieces).is_none() && self.may_match(&shapes)? {
             // A record may match: it costs less to read the files than to write them in vain.
             copy::hash_missing(&pieces, &sources, &self.solver.interrupt)?;
         }
-        if let Some(content) = copy::content(&pieces)
-            && let Some(ended) = self.cached(key(content))?
+        let keys = |content| self.keys(|parent| key::of_content(definition(parent), content).key());
+        if let Some(content) = key::content(&pieces)
+            && let Some(ended) = self.cached_by(&keys(content))?
         {
-            return Ok(ended.with_output(self.output(copy, key(content))));
+            let output = self.output(copy, ended.own_key());
+            return Ok(ended.with_output(output));
         }
         let layer = self.write(copy, &pieces, &mut sources)?;
-        if copy::content(&pieces).is_none() {
+        if key::content(&pieces).is_none() {
             // What one source put where a later one went was not read.
             copy::hash_missing(&pieces, &sources, &self.solver.interrupt)?;
         }
         let content =
-            copy::content(&pieces).ok_or_else(|| Error::internal("a digest is missing"))?;
-        record::put_shape(self.solver.store, &shape)?;
-        let key = key(content);
-        self.remember(key, Outcome { layer, output: self.output(copy, key) })
+            key::content(&pieces).ok_or_else(|| Error::internal("a digest is missing"))?;
+        for shape in [Some(shapes.own), shapes.same].into_iter().flatten() {
+            record::put_shape(self.solver.store, &shape)?;
+        }
+        let (own, fields) =
+            key::of_content(self.copy_definition(copy, self.files.key), content).parts();
+        let keys =
+            self.keys(|parent| key::of_content(self.copy_definition(copy, parent), content).key());
+        let traced = self.missed(own, fields, Some(Table::of(&pieces)));
+        self.remember(keys, Outcome { traced, layer, output: self.output(copy, own) })
+    }
+
+    /// Whether a copy of this shape was ever made here: if not, no record can match.
+    fn may_match(&self, shapes: &Keys) -> Result<bool, Error> {
+        let store = self.solver.store;
+        let known = |shape: Key| record::shape_is_known(store, &shape);
+        let known = known(shapes.own)? || shapes.same.map_or(Ok(false), known)?;
+        Ok(known && self.ignored().is_none())
     }
 
     fn write(
@@ -176,14 +168,13 @@ impl Work<'_> {
 
     /// `WORKDIR` makes the directory where it is missing.
     pub(super) fn workdir(&mut self, path: &str, owner: &str) -> Result<Ended, Error> {
-        let mut definition = Definition::new("workdir/2").field("path", path).field("owner", owner);
-        if let Some(epoch) = self.solver.options.source_date_epoch {
-            definition.add("epoch", &epoch.to_le_bytes());
-        }
-        let key = definition.field("parent", self.files.key.as_bytes()).key();
-        if let Some(ended) = self.cached(key)? {
+        let epoch = self.solver.options.source_date_epoch;
+        let (own, fields) = key::workdir(path, owner, self.files.key, epoch).parts();
+        let keys = self.keys(|parent| key::workdir(path, owner, parent, epoch).key());
+        if let Some(ended) = self.cached_by(&keys)? {
             return Ok(ended);
         }
+        let traced = self.missed(own, fields, None);
         let tree = self.files.tree(self.solver.store)?;
         let owner = if owner.is_empty() { None } else { Some(self.owner_of_workdir(owner)?) };
         let destination = format!("{path}/");
@@ -199,7 +190,7 @@ impl Work<'_> {
         let nothing = Sources::new(self.solver.contexts.main().source());
         let solver = self.solver;
         let layer = solver.layer(|out| copy::write(&placed, &nothing, out, &solver.interrupt))?;
-        self.remember(key, Outcome { layer, output: None })
+        self.remember(keys, Outcome { traced, layer, output: None })
     }
 
     fn owner_of_workdir(&mut self, owner: &str) -> Result<(u32, u32), Error> {

@@ -6,6 +6,7 @@
 //! run        RUN: mount, start the runtime program, capture
 //! copy       COPY, ADD, WORKDIR: files to a layer, without any mount
 //! remote     ADD: what is fetched
+//! explain    what is kept of a step that was done, and why it was
 //! ```
 //!
 //! Nothing is read, folded or mounted before a step needs it: when every step is in the cache, the
@@ -15,6 +16,7 @@ mod agents;
 mod caches;
 mod container;
 mod copy;
+mod explain;
 mod foreign;
 mod mounts;
 mod network;
@@ -33,7 +35,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use dockerfile::Dockerfile;
-use image::{DateTime, History};
+use image::{DateTime, Digest, History};
 use rootfs::Driver;
 use store::Store;
 
@@ -42,6 +44,7 @@ pub(crate) use snapshot::Snapshot;
 
 use crate::agent::KeyAgent;
 use crate::context::{Context, Contexts};
+use crate::explain::Traces;
 use crate::key::Key;
 use crate::options::BuildOptions;
 use crate::plan::{From, Plan};
@@ -66,6 +69,9 @@ pub(crate) struct Session<'a> {
     empty: Mutex<Option<LayerRef>>,
     /// What the steps of this build gave.
     records: Mutex<HashMap<Key, Record>>,
+    /// How the steps of earlier builds came about.
+    pub(crate) traces: Traces,
+    earlier: OnceLock<Vec<crate::explain::Trace>>,
     /// For each command: held by the stage that runs it.
     turns: Mutex<HashMap<Key, Arc<Mutex<()>>>>,
     /// Agents that were started for key files, by their ids.
@@ -93,6 +99,8 @@ impl<'a> Deref for Solver<'a> {
 
 /// An image that the build starts or copies from.
 pub(crate) struct Image {
+    /// Of its manifest.
+    pub(crate) digest: Digest,
     pub(crate) snapshot: Mutex<Snapshot>,
     pub(crate) history: Vec<History>,
     pub(crate) created: Option<String>,
@@ -126,6 +134,8 @@ impl<'a> Session<'a> {
             scratch: Mutex::new(None),
             empty: Mutex::default(),
             records: Mutex::default(),
+            traces: Traces::at(store.build_dir().join("traces")),
+            earlier: OnceLock::new(),
             turns: Mutex::default(),
             key_agents: Mutex::default(),
         }
@@ -245,7 +255,7 @@ impl<'a> Solver<'a> {
 /// A step that was announced.
 pub(crate) struct Shown<'a> {
     progress: &'a dyn Progress,
-    id: StepId,
+    pub(crate) id: StepId,
     started: Instant,
 }
 

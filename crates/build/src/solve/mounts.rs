@@ -18,8 +18,13 @@ use super::run::bind;
 use super::stage::Work;
 use super::{Snapshot, Solver};
 use crate::Error;
-use crate::key::{Definition, Key};
+use crate::copy::{self, Sources};
+use crate::key::{self, Key};
 use crate::plan::{Copy, CopySource, From, Mount, MountKind, Run, Sharing};
+use crate::source::Source;
+
+/// So many bytes of a stage are read to tell whether it holds the same as before.
+const MUCH: u64 = 256 << 20;
 
 /// The mounts of one container. Dropping it unmounts and unlocks.
 pub(super) struct Mounted {
@@ -28,27 +33,6 @@ pub(super) struct Mounted {
     held: Vec<rootfs::Mount>,
     /// One and the same for mounts of the same cache.
     caches: BTreeMap<Key, Taken>,
-}
-
-/// What a mount adds to the key of its `RUN`. The content of a cache does not count: it may be lost
-/// at any time.
-pub(super) fn define(mount: &Mount, files: Option<&Snapshot>, definition: &mut Definition) {
-    definition.add("mount", mount.target.as_bytes());
-    definition.add("read-only", &[u8::from(mount.read_only)]);
-    match &mount.kind {
-        MountKind::Bind { source, .. } => {
-            definition.add("bind", source.as_bytes());
-            let key = files.map(|files| *files.key.as_bytes()).unwrap_or_default();
-            definition.add("files", &key);
-        }
-        MountKind::Cache { source, .. } => {
-            definition.add("part", source.as_bytes());
-            if let Some(cache) = cache(mount, files) {
-                definition.add("cache", cache.key().as_bytes());
-            }
-        }
-        MountKind::Tmpfs { size } => definition.add("tmpfs", &size.unwrap_or(0).to_le_bytes()),
-    }
 }
 
 /// The cache that a mount shows.
@@ -76,24 +60,58 @@ impl Work<'_> {
         run.mounts.iter().map(files).collect()
     }
 
+    /// For each mount: what names the files that it shows, or starts with, by what they are.
+    pub(super) fn mounted_content(
+        &self,
+        run: &Run,
+        binds: &[Option<Snapshot>],
+    ) -> Result<Vec<Option<Key>>, Error> {
+        let content = |(mount, files): (&Mount, &Option<Snapshot>)| {
+            let Some(files) = files else { return Ok(None) };
+            match &mount.kind {
+                MountKind::Bind { from: From::Stage(_), source } => self.seen(files, source),
+                _ => Ok(Some(files.key)),
+            }
+        };
+        run.mounts.iter().zip(binds).map(content).collect()
+    }
+
+    /// The content of a part of a stage, times left out; where that is much, the layers' names.
+    fn seen(&self, files: &Snapshot, source: &str) -> Result<Option<Key>, Error> {
+        let mut files = files.clone();
+        let by_layers = files.content_key();
+        let layers = files.source("the stage", self.solver.store)?;
+        let sources = Sources::new(Source::Layers(&layers));
+        let pieces = copy::gather(&part(From::Context, source), &sources, Vec::new())?;
+        if copy::size(&pieces) > MUCH {
+            return Ok(Some(by_layers));
+        }
+        copy::hash_missing(&pieces, &sources, &self.solver.interrupt)?;
+        Ok(Some(key::content(&pieces).unwrap_or(by_layers)))
+    }
+
     /// A part of a context as layers.
     pub(super) fn context_files(&self, from: From, path: &str) -> Result<Snapshot, Error> {
         let mut work = self.on_nothing();
-        let step = Copy {
-            from,
-            sources: vec![CopySource::Path(escaped(path))],
-            inline: Vec::new(),
-            destination: path.to_owned(),
-            chown: None,
-            chmod: None,
-            link: false,
-            parents: false,
-            exclude: Vec::new(),
-            unpack: false,
-        };
-        let ended = work.copy(&step, &mut |_| {})?;
+        let ended = work.copy(&part(from, path), &mut |_| {})?;
         work.take(ended)?;
         Ok(work.files)
+    }
+}
+
+/// A copy of a part, to where it was.
+fn part(from: From, path: &str) -> Copy {
+    Copy {
+        from,
+        sources: vec![CopySource::Path(escaped(path))],
+        inline: Vec::new(),
+        destination: path.to_owned(),
+        chown: None,
+        chmod: None,
+        link: false,
+        parents: false,
+        exclude: Vec::new(),
+        unpack: false,
     }
 }
 

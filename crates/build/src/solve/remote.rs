@@ -3,7 +3,7 @@
 use crate::copy::{Obtained, Sources};
 use crate::fetch::fetch;
 use crate::git::{Commit, Fetcher};
-use crate::key::{Definition, Key};
+use crate::key::{self, Definition, Key};
 use crate::plan::{Copy, CopySource, GitSource, HttpSource};
 use crate::solve::stage::Work;
 use crate::{Error, Interrupt};
@@ -80,33 +80,20 @@ impl Work<'_> {
 impl Remotes<'_> {
     /// The copy's key by what names its content, where everything in it has such a name: a commit, a
     /// checksum. Then nothing needs to be fetched to find that it was done before.
-    pub(super) fn key(&self, copy: &Copy, mut definition: Definition) -> Option<Key> {
+    pub(super) fn key(&self, copy: &Copy, definition: Definition) -> Option<Key> {
         if self.0.len() != copy.sources.len() || !copy.inline.is_empty() {
             return None;
         }
-        for remote in &self.0 {
-            match remote {
-                RemoteSource::Http(HttpSource { what, checksum, unpack }) => {
-                    definition.add("http", what.name.as_bytes());
-                    definition.add("checksum", checksum.as_ref()?.to_string().as_bytes());
-                    definition.add("unpack", &[u8::from(*unpack)]);
-                }
-                RemoteSource::Git(git, commit) => {
-                    definition.add("git", commit.name.as_bytes());
-                    let subdir = git.what.subdir.as_deref().unwrap_or_default();
-                    definition.add("subdir", subdir.as_bytes());
-                    let submodules = git.what.submodules.unwrap_or(true);
-                    definition.add("with", &[u8::from(git.keep_git_dir), u8::from(submodules)]);
-                    if git.keep_git_dir {
-                        // `.git` knows where it is from.
-                        let remote = dockerfile::redacted(&git.what.remote);
-                        definition.add("remote", remote.as_bytes());
-                        let reference = git.what.reference.as_deref().unwrap_or_default();
-                        definition.add("ref", reference.as_bytes());
-                    }
-                }
-            }
+        let named: Vec<key::Remote<'_>> = self.0.iter().map(RemoteSource::name).collect();
+        key::of_remotes(definition, &named)
+    }
+}
+
+impl RemoteSource<'_> {
+    fn name(&self) -> key::Remote<'_> {
+        match self {
+            Self::Http(http) => key::Remote::Http(http),
+            Self::Git(git, commit) => key::Remote::Git(git, &commit.name),
         }
-        Some(definition.key())
     }
 }

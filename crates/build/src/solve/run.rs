@@ -24,11 +24,11 @@ use tree::LayerPath;
 
 use super::foreign::{self, Ability};
 use super::mounts::Mounted;
-use super::stage::{Ended, Outcome, Work};
-use super::{Shown, agents, container, secrets};
+use super::stage::{Ended, Keys, Outcome, Work};
+use super::{Shown, Snapshot, agents, container, secrets};
 use crate::Error;
-use crate::key::{Definition, Key};
-use crate::plan::{self, Run};
+use crate::key::{self, Definition, Key, Surroundings};
+use crate::plan::Run;
 use crate::record::LayerRef;
 use crate::scratch::Step;
 
@@ -42,8 +42,12 @@ const TAIL_BYTES: usize = 4096;
 impl Work<'_> {
     pub(super) fn run(&mut self, run: &Run, shown: &Shown<'_>) -> Result<Ended, Error> {
         let binds = self.binds(run)?;
-        let key = self.run_key(run, &binds);
+        let (key, fields) = self.definition(run, &keys_of(&binds), self.files.key).parts();
         if let Some(ended) = self.cached(key)? {
+            return Ok(ended);
+        }
+        let keys = Keys { own: key, same: self.same_key(run, &binds, key)? };
+        if let Some(ended) = self.cached_by(&keys)? {
             return Ok(ended);
         }
         self.runs_here()?;
@@ -53,35 +57,28 @@ impl Work<'_> {
         if let Some(ended) = self.done_before(key) {
             return Ok(ended);
         }
+        let traced = self.missed(key, fields, None);
         let scratch = self.solver.scratch()?;
         let step = scratch.step()?;
         let layer = self.contain(run, &step, binds, shown)?;
-        self.remember(key, Outcome { layer, output: None })
+        self.remember(keys, Outcome { traced, layer, output: None })
     }
 
-    /// The definition of a `RUN`.
-    fn run_key(&self, run: &Run, binds: &[Option<super::Snapshot>]) -> Key {
-        let mut definition = Definition::new("run/3")
-            .field("parent", self.files.key.as_bytes())
-            .field("platform", self.stage.platform.to_string())
-            .list("args", &run.args)
-            .list("env", &run.env)
-            .field("user", &run.user)
-            .field("directory", &run.working_dir)
-            .field("network", [u8::from(run.network == plan::Network::None)]);
-        container::define(run, self.solver.options, &mut definition);
-        if let Some((name, content)) = &run.script {
-            definition = definition.field("script", name).field("content", content);
-        }
-        for (mount, bind) in run.mounts.iter().zip(binds) {
-            super::mounts::define(mount, bind.as_ref(), &mut definition);
-        }
-        run.secrets.iter().for_each(|secret| secrets::define(secret, &mut definition));
-        run.agents.iter().for_each(|agent| agents::define(agent, &mut definition));
-        if let Some(epoch) = self.solver.options.source_date_epoch {
-            definition.add("epoch", &epoch.to_le_bytes());
-        }
-        definition.key()
+    fn definition(&self, run: &Run, mounted: &[Option<Key>], parent: Key) -> Definition {
+        let platform = &self.stage.platform;
+        key::run(run, &Surroundings { parent, platform, mounted, build: self.solver.options })
+    }
+
+    /// The key of the same command on the same files, whatever steps they come from.
+    fn same_key(
+        &self,
+        run: &Run,
+        binds: &[Option<Snapshot>],
+        own: Key,
+    ) -> Result<Option<Key>, Error> {
+        let mounted = self.mounted_content(run, binds)?;
+        let same = self.definition(run, &mounted, self.files.content_key()).key();
+        Ok(Some(same).filter(|same| *same != own))
     }
 
     fn runs_here(&self) -> Result<(), Error> {
@@ -98,7 +95,7 @@ impl Work<'_> {
         &mut self,
         run: &Run,
         step: &Step,
-        binds: Vec<Option<super::Snapshot>>,
+        binds: Vec<Option<Snapshot>>,
         shown: &Shown<'_>,
     ) -> Result<(LayerRef, tree::Changeset), Error> {
         let solver = self.solver;
@@ -192,6 +189,10 @@ impl Work<'_> {
     fn image(&self) -> ImageConfig {
         ImageConfig::empty(&self.stage.platform)
     }
+}
+
+fn keys_of(binds: &[Option<Snapshot>]) -> Vec<Option<Key>> {
+    binds.iter().map(|files| files.as_ref().map(|files| files.key)).collect()
 }
 
 fn make_directory(path: &Path) -> Result<(), Error> {

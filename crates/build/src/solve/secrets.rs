@@ -10,26 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Solver, run};
 use crate::Error;
-use crate::key::Definition;
 use crate::options::SecretValue;
-use crate::plan::{Access, Run, Secret};
-
-/// What a secret's mount adds to the key of its `RUN`: never what it holds.
-pub(super) fn define(secret: &Secret, definition: &mut Definition) {
-    definition.add("secret", secret.id.as_bytes());
-    define_access(secret.access, definition);
-    for (name, value) in [("secret-target", &secret.target), ("secret-env", &secret.env)] {
-        if let Some(value) = value {
-            definition.add(name, value.as_bytes());
-        }
-    }
-}
-
-pub(super) fn define_access(access: Access, definition: &mut Definition) {
-    for part in [access.mode, access.uid, access.gid] {
-        definition.add("access", &part.to_le_bytes());
-    }
-}
+use crate::plan::{Access, Run};
 
 /// What a command sees of its secrets.
 #[derive(Default)]

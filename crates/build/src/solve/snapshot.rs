@@ -8,7 +8,7 @@ use store::Store;
 use tree::{Changeset, Tree};
 
 use crate::Error;
-use crate::key::{Definition, Key};
+use crate::key::{self, Key};
 use crate::record::LayerRef;
 use crate::source::Layers;
 
@@ -37,17 +37,15 @@ struct Start {
 impl Snapshot {
     /// No file at all.
     pub(crate) fn scratch() -> Self {
-        let key = Definition::new("scratch/1").key();
         let (layers, files) = (Vec::new(), Vec::new());
-        Self { key, layers, files, tree: Arc::new(Tree::new()), folded: 0, start: None }
+        Self { key: key::scratch(), layers, files, tree: Arc::default(), folded: 0, start: None }
     }
 
     /// The files of an image. The same layers are the same start, whatever the image is called.
     pub(crate) fn image(layers: Vec<LayerRef>) -> Self {
         let files = layers.iter().filter(|layer| !layer.is_empty()).cloned().collect();
         let mut snapshot = Self { layers, files, ..Self::scratch() };
-        let chain = snapshot.chain().to_string();
-        snapshot.key = Definition::new("image/1").field("chain", chain).key();
+        snapshot.key = snapshot.content_key();
         snapshot.shared()
     }
 
@@ -62,6 +60,11 @@ impl Snapshot {
 
     pub(crate) fn diff_ids(&self) -> Vec<DiffId> {
         self.layers.iter().map(|layer| layer.diff_id).collect()
+    }
+
+    /// The key of the same files by what they are, whatever made them.
+    pub(crate) fn content_key(&self) -> Key {
+        key::image(&self.chain())
     }
 
     /// What the files are known by.

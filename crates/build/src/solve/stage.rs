@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use image::{History, Platform};
 
+use super::explain::{At, Traced};
 use super::{Built, Shown, Snapshot, Solver};
 use crate::Error;
 use crate::key::Key;
@@ -15,13 +16,25 @@ pub(super) struct Work<'a> {
     pub(super) solver: &'a Solver<'a>,
     pub(super) stage: &'a Stage,
     pub(super) files: Snapshot,
+    pub(super) at: At,
     history: Vec<History>,
     /// Of the last step that made or could have made a layer.
     created: Option<String>,
 }
 
+/// What a step is found by in the cache.
+#[derive(Clone, Copy)]
+pub(super) struct Keys {
+    /// By how the files that it is put on came about.
+    pub(super) own: Key,
+    /// By what they are; where that is another key.
+    pub(super) same: Option<Key>,
+}
+
 /// What doing a step gave.
 pub(super) struct Outcome {
+    /// How it came about.
+    pub(super) traced: Traced,
     /// The layer, perhaps an empty one, with what is in it.
     pub(super) layer: (LayerRef, tree::Changeset),
     /// What the next step is keyed by, where it is not the step's own key.
@@ -53,7 +66,10 @@ impl Solver<'_> {
             self.check()?;
             if is_work(step) {
                 number += 1;
-                work.step(step, &self.label(stage, number, total, &step.text))?;
+                work.at.number = number;
+                work.at.label = self.label(stage, number, total, &step.text);
+                work.step(step)?;
+                work.at.before = Some(step.text.clone());
             } else {
                 work.configured(step);
             }
@@ -107,7 +123,12 @@ impl<'a> Work<'a> {
                 (lock(&image.snapshot), image.history.clone(), image.created.clone())
             }
         };
-        let mut work = Self { solver, stage, files, history, created };
+        let before = match stage.base {
+            Base::Stage(index) => Some(format!("stage {}", solver.plan.stages[index].name)),
+            _ => None,
+        };
+        let at = At { before, ..At::default() };
+        let mut work = Self { solver, stage, files, at, history, created };
         if let Base::Files(index) = stage.base {
             work.files = work.context_files(From::Named(index), "/")?;
         }
@@ -129,8 +150,11 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn step(&mut self, step: &Step, label: &str) -> Result<(), Error> {
-        let shown = self.solver.show(label);
+    fn step(&mut self, step: &Step) -> Result<(), Error> {
+        let shown = self.solver.show(&self.at.label);
+        self.at.id = Some(shown.id);
+        self.at.text.clone_from(&step.text);
+        self.at.line = step.lines.start;
         let result = self.done(step, &shown);
         shown.end(result.as_ref().map(|ended| ended.cached));
         let ended = result.map_err(|error| {
@@ -154,39 +178,66 @@ impl<'a> Work<'a> {
 
     /// The step's result from the cache, unless that is not to be used.
     pub(super) fn cached(&self, key: Key) -> Result<Option<Ended>, Error> {
-        if self.solver.options.no_cache {
+        if self.ignored().is_some() {
             return Ok(None);
         }
         let record = record::get(self.solver.store, &key)?;
-        Ok(record.map(|record| Ended { record, changeset: None, key, output: None, cached: true }))
+        let ended = record.map(|record| Ended::cached(key, record));
+        ended.iter().for_each(|ended| self.solver.traces.touch(&ended.own_key()));
+        Ok(ended)
     }
 
-    /// Remembers what doing a step gave, under the step's key. Where another stage or build has done
+    /// The same by one of a step's keys. What is found by the second is found by the first from then on.
+    pub(super) fn cached_by(&self, keys: &Keys) -> Result<Option<Ended>, Error> {
+        if let Some(ended) = self.cached(keys.own)? {
+            return Ok(Some(ended));
+        }
+        let Some(same) = keys.same else { return Ok(None) };
+        let ended = self.cached(same)?;
+        if let Some(ended) = &ended {
+            record::put(self.solver.store, &keys.own, &ended.by_content())?;
+        }
+        Ok(ended)
+    }
+
+    /// A step's keys, from its key on files that have a key.
+    pub(super) fn keys(&self, key: impl Fn(Key) -> Key) -> Keys {
+        let own = key(self.files.key);
+        Keys { own, same: Some(key(self.files.content_key())).filter(|same| *same != own) }
+    }
+
+    /// Remembers what doing a step gave, under the step's keys. Where another stage or build has done
     /// the same meanwhile, its result counts: one key, one result, one digest.
-    pub(super) fn remember(&self, key: Key, outcome: Outcome) -> Result<Ended, Error> {
+    pub(super) fn remember(&self, keys: Keys, outcome: Outcome) -> Result<Ended, Error> {
+        let Keys { own: key, same } = keys;
         let (layer, changeset) = outcome.layer;
         let ours = Record { layer, created: self.solver.now(), content: None };
         let mut records = self.solver.records.lock().unwrap_or_else(PoisonError::into_inner);
         let known = match records.get(&key) {
             Some(record) => Some(record.clone()),
-            None if self.solver.options.no_cache => None,
+            None if self.ignored().is_some() => None,
             None => record::get(self.solver.store, &key)?,
         };
         if known.is_none() {
             record::put(self.solver.store, &key, &ours)?;
+            outcome.traced.keep(self.solver);
         }
-        let same = known.as_ref().is_none_or(|record| record.layer == ours.layer);
-        let changeset = same.then_some(changeset);
+        let is_ours = known.as_ref().is_none_or(|record| record.layer == ours.layer);
+        let changeset = is_ours.then_some(changeset);
         let record = known.unwrap_or(ours);
         records.insert(key, record.clone());
-        Ok(Ended { record, changeset, key, output: outcome.output, cached: false })
+        let ended = Ended { record, changeset, key, output: outcome.output, cached: false };
+        if let Some(same) = same {
+            record::put(self.solver.store, &same, &ended.by_content())?;
+        }
+        Ok(ended)
     }
 
     /// What another stage of this build has made of the same step.
     pub(super) fn done_before(&self, key: Key) -> Option<Ended> {
         let records = self.solver.records.lock().unwrap_or_else(PoisonError::into_inner);
         let record = records.get(&key)?.clone();
-        Some(Ended { record, changeset: None, key, output: None, cached: true })
+        Some(Ended::cached(key, record))
     }
 }
 
@@ -197,6 +248,7 @@ impl Work<'_> {
             solver: self.solver,
             stage: self.stage,
             files: Snapshot::scratch(),
+            at: At::default(),
             history: Vec::new(),
             created: None,
         }
@@ -210,6 +262,10 @@ impl Work<'_> {
 }
 
 impl Ended {
+    fn cached(key: Key, record: Record) -> Self {
+        Self { record, changeset: None, key, output: None, cached: true }
+    }
+
     /// The step's key: by content, for a copy that was found by the stage it reads.
     pub(super) fn own_key(&self) -> Key {
         self.record.content.unwrap_or(self.key)

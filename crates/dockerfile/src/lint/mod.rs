@@ -33,6 +33,7 @@ pub use from::{
 pub use options::{OptionError, Options};
 pub use rule::{RULES, Rule};
 pub use stage::{StageLint, View};
+pub use variables::tells_of_a_secret;
 
 /// Something that a rule says about a place.
 #[derive(Clone, Debug, PartialEq, Eq)]

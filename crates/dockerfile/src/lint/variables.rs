@@ -44,16 +44,20 @@ pub(super) fn undefined(
     }
 }
 
-/// A name of ARG or ENV that tells of a secret: `GITHUB_TOKEN`, `api_key`, but not `PUBLIC_KEY`.
-pub(super) fn secret_name(instruction: &str, name: &str, lines: Lines) -> Option<Finding> {
+/// Whether the name of a variable tells of a secret: `GITHUB_TOKEN`, `api_key`, but not `PUBLIC_KEY`.
+pub fn tells_of_a_secret(name: &str) -> bool {
     let holds = |words: &[&str]| {
         let one_of = |part: &str| words.iter().any(|word| word.eq_ignore_ascii_case(part));
         name.split('_').any(one_of)
     };
+    holds(&SECRET) && !holds(&HARMLESS)
+}
+
+/// A name of ARG or ENV that tells of a secret.
+pub(super) fn secret_name(instruction: &str, name: &str, lines: Lines) -> Option<Finding> {
     let detail =
         format!("Do not use ARG or ENV instructions for sensitive data ({instruction} {name:?})");
-    (holds(&SECRET) && !holds(&HARMLESS))
-        .then(|| Finding::new(&SECRETS_USED_IN_ARG_OR_ENV, lines, detail))
+    tells_of_a_secret(name).then(|| Finding::new(&SECRETS_USED_IN_ARG_OR_ENV, lines, detail))
 }
 
 /// `ENV name value`; `keyword` is the instruction's name as written.

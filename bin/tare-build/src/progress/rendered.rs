@@ -8,6 +8,8 @@ use cli::ProgressMode;
 use dockerfile::Source;
 use dockerfile::lint::Finding;
 
+use super::Report;
+
 /// Shows steps as they come.
 pub(crate) struct Rendered {
     progress: cli::Progress,
@@ -33,22 +35,6 @@ impl Rendered {
         }
     }
 
-    pub(crate) fn warn(&self, message: &str) {
-        self.progress.warn(message);
-    }
-
-    /// What the Dockerfile's rules said, below the steps, as buildx shows it. Nothing when quiet.
-    pub(crate) fn show_findings(&self) {
-        let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
-        let title = match findings.len() {
-            0 => return,
-            1 => "1 warning found".to_owned(),
-            count => format!("{count} warnings found"),
-        };
-        self.progress.line(format_args!("\n {title} (use --check to expand):"));
-        findings.iter().for_each(|finding| self.progress.line(finding));
-    }
-
     fn steps(&self) -> MutexGuard<'_, HashMap<StepId, Shown>> {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,6 +44,24 @@ impl Rendered {
             shown.flush();
             end(shown.step);
         }
+    }
+}
+
+impl Report for Rendered {
+    fn warn(&self, message: &str) {
+        self.progress.warn(message);
+    }
+
+    /// Below the steps, as buildx shows it. Nothing when quiet.
+    fn show_findings(&self) {
+        let findings = self.findings.lock().unwrap_or_else(PoisonError::into_inner);
+        let title = match findings.len() {
+            0 => return,
+            1 => "1 warning found".to_owned(),
+            count => format!("{count} warnings found"),
+        };
+        self.progress.line(format_args!("\n {title} (use --check to expand):"));
+        findings.iter().for_each(|finding| self.progress.line(finding));
     }
 }
 
@@ -85,6 +89,7 @@ impl Progress for Rendered {
             Event::Cached => self.end(id, cli::Step::cached),
             Event::Done { .. } => self.end(id, cli::Step::done),
             Event::Failed { .. } => self.end(id, |step| step.failed("see below")),
+            Event::Explained { .. } => {}
             // Dropped, a step counts as canceled.
             _ => self.end(id, drop),
         }
