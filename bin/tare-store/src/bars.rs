@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use cli::{Bar, Progress, ProgressMode};
 use image::{DiffId, Digest};
 use registry::Event;
+use store::OutgoingEvent;
 
 /// The options of each command that shows progress.
 #[derive(Debug, clap::Args)]
@@ -44,16 +45,26 @@ impl Bars {
         Self { progress: Progress::new(mode), bars: Mutex::default() }
     }
 
-    pub(crate) fn start(&self, digest: DiffId, size: u64) {
-        let name = format!("{} compressing", short(digest.digest()));
-        self.begin(Subject::Layer(digest), name, size);
+    /// Shows layers that are compressed.
+    pub(crate) fn outgoing(&self, event: OutgoingEvent<'_>) {
+        match event {
+            OutgoingEvent::Compressing { diff_id, size } => self.compressing(diff_id, size),
+            OutgoingEvent::Compressed { diff_id, bytes } => self.compressed(diff_id, bytes),
+            OutgoingEvent::CompressedAll { diff_id, size } => self.compressed_all(diff_id, size),
+            _ => {}
+        }
     }
 
-    pub(crate) fn compressed(&self, layer: DiffId, bytes: u64) {
+    fn compressing(&self, layer: DiffId, size: u64) {
+        let name = format!("{} compressing", short(layer.digest()));
+        self.begin(Subject::Layer(layer), name, size);
+    }
+
+    fn compressed(&self, layer: DiffId, bytes: u64) {
         self.add(Subject::Layer(layer), bytes);
     }
 
-    pub(crate) fn compressed_all(&self, layer: DiffId, size: u64) {
+    fn compressed_all(&self, layer: DiffId, size: u64) {
         if let Some((bar, before)) = self.lock().remove(&Subject::Layer(layer)) {
             let (name, after) = (short(layer.digest()), cli::bytes(size));
             bar.done(format_args!("{name} compressed from {} to {after}", cli::bytes(before)));
@@ -94,7 +105,7 @@ impl registry::Progress for Bars {
             Event::Mounted { digest, from } => {
                 self.progress.line(format_args!("{} comes from {from}", short(&digest)));
             }
-            Event::Compressing { diff_id, size } => self.start(diff_id, size),
+            Event::Compressing { diff_id, size } => self.compressing(diff_id, size),
             Event::Compressed { diff_id, bytes } => self.compressed(diff_id, bytes),
             Event::CompressedAll { diff_id, size } => self.compressed_all(diff_id, size),
             Event::Retry { action, reason, pause } => self.progress.line(format_args!(

@@ -1,15 +1,18 @@
 //! A file for each command: its arguments, one call, what it prints.
 
 pub(crate) mod bundle;
+pub(crate) mod export;
 pub(crate) mod fetch;
 pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod inspect;
+pub(crate) mod load;
 pub(crate) mod ls;
 pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod rm;
+pub(crate) mod save;
 pub(crate) mod tag;
 pub(crate) mod unbundle;

@@ -1,4 +1,4 @@
-//! Everything about images at rest: pull, push, import, list, inspect, tag, remove, collect, and bundles.
+//! Everything about images at rest: pull, push, save, load, import, export, list, inspect, tag, remove, collect, and bundles.
 //!
 //! Results go to standard output, progress and messages to standard error. What needs no mount works
 //! for an ordinary user.
@@ -36,6 +36,12 @@ enum Command {
     Fetch(command::fetch::Arguments),
     /// Make an image of a root file system's tar
     Import(command::import::Arguments),
+    /// Write a root file system's tar: all layers of an image as one tree
+    Export(command::export::Arguments),
+    /// Write images into one archive
+    Save(command::save::Arguments),
+    /// Read images from an archive
+    Load(command::load::Arguments),
     /// List images
     #[command(visible_aliases = ["list", "images"])]
     Ls(command::ls::Arguments),
@@ -75,6 +81,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Push(arguments) => command::push::run(&arguments, &store),
         Command::Fetch(arguments) => command::fetch::run(&arguments, &store),
         Command::Import(arguments) => command::import::run(&arguments, &store),
+        Command::Export(arguments) => command::export::run(&arguments, &store),
+        Command::Save(arguments) => command::save::run(&arguments, &store),
+        Command::Load(arguments) => command::load::run(&arguments, &store),
         Command::Ls(arguments) => command::ls::run(&arguments, &store),
         Command::Inspect(arguments) => command::inspect::run(&arguments, &store),
         Command::History(arguments) => command::history::run(&arguments, &store),

@@ -19,6 +19,7 @@
 //! print, read the environment and end the process.
 
 mod arguments;
+mod destination;
 mod devices;
 mod env;
 mod error;
@@ -34,6 +35,7 @@ mod suggest;
 mod table;
 
 pub use arguments::{parse, try_parse};
+pub use destination::Destination;
 pub use env::variables;
 pub use error::{ErrorExt, code, coded, hinted, usage};
 pub use format::FormatFlags;

@@ -87,7 +87,7 @@ impl ClosedOutput {
         io::Error::new(ErrorKind::BrokenPipe, Self)
     }
 
-    fn mark(error: io::Error) -> io::Error {
+    pub(crate) fn mark(error: io::Error) -> io::Error {
         if error.kind() == ErrorKind::BrokenPipe { Self::wrap() } else { error }
     }
 }

@@ -1,0 +1,128 @@
+//! An image's root file system as one tar, or as a tree to be written elsewhere.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use image::{Descriptor, DiffId};
+use store::{Layer, Store};
+use tree::{
+    Entry, EntryKind, FileContent, LayerPath, LayerWriter, NodeId, NodeKind, Timestamp, Tree,
+};
+
+use crate::Error;
+use crate::save::{Guarded, failed};
+
+/// What was exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// How many files, directories among them.
+    pub entries: u64,
+    /// How many bytes the tar has, but for its end.
+    pub size: u64,
+}
+
+/// Folds the layers of an image, lowest first. Gives the tree and, for each of its layers, the tar with
+/// its bytes.
+///
+/// # Errors
+/// A layer is missing or corrupt, or they do not fit on each other.
+pub fn fold(store: &Store, layers: &[(Descriptor, DiffId)]) -> Result<(Tree, Vec<Layer>), Error> {
+    let (mut tree, mut tars) = (Tree::new(), Vec::new());
+    for (number, (descriptor, diff_id)) in (0..).zip(layers) {
+        let layer = store.layer(descriptor, diff_id)?;
+        tree.apply(number, &layer.changeset()?)?;
+        tars.push(layer);
+    }
+    Ok((tree, tars))
+}
+
+/// Writes the files of a tree as a tar, in the order of their paths; hard links lead to the first name.
+/// No time in it is later than `newest`.
+///
+/// # Errors
+/// A layer cannot be read, or the stream cannot be written.
+pub fn export(
+    tree: &Tree,
+    layers: &[Layer],
+    newest: Option<Timestamp>,
+    out: impl Write,
+    stop: &AtomicBool,
+) -> Result<Exported, Error> {
+    let mut tar = LayerWriter::new(Guarded { out, stop });
+    if let Some(newest) = newest {
+        tar = tar.with_max_mtime(newest);
+    }
+    let mut exporter =
+        Exporter { tree, tars: open(layers)?, tar, names: HashMap::new(), stop, entries: 0 };
+    for (path, id) in tree.walk() {
+        exporter.node(path, id)?;
+    }
+    let entries = exporter.entries;
+    let size = exporter.tar.position();
+    let (mut out, _) = exporter.tar.finish().map_err(failed(stop))?;
+    out.flush().map_err(|error| Error::Write(tree::WriteError::Finish(error)))?;
+    Ok(Exported { entries, size })
+}
+
+fn open(layers: &[Layer]) -> Result<Vec<(File, PathBuf)>, Error> {
+    let open = |layer: &Layer| match File::open(&layer.tar) {
+        Ok(file) => Ok((file, layer.tar.clone())),
+        Err(source) => Err(Error::Layer { path: layer.tar.clone(), source }),
+    };
+    layers.iter().map(open).collect()
+}
+
+struct Exporter<'a, W: Write> {
+    tree: &'a Tree,
+    tars: Vec<(File, PathBuf)>,
+    tar: LayerWriter<Guarded<'a, W>>,
+    /// The first name of each file that has several.
+    names: HashMap<NodeId, LayerPath>,
+    stop: &'a AtomicBool,
+    entries: u64,
+}
+
+impl<W: Write> Exporter<'_, W> {
+    fn node(&mut self, path: LayerPath, id: NodeId) -> Result<(), Error> {
+        self.entries += 1;
+        let node = self.tree.node(id);
+        let first = self.names.get(&id);
+        let kind = first.map_or_else(|| node.entry_kind(), |it| EntryKind::HardLink(it.clone()));
+        let linked = first.is_some();
+        if node.links > 1 && !linked && !node.is_directory() {
+            self.names.insert(id, path.clone());
+        }
+        if let (NodeKind::File { layer, content }, false) = (&node.kind, linked)
+            && content.size > 0
+        {
+            return self.file(&path, &node.metadata, *layer, content);
+        }
+        let entry = Entry { path, kind, metadata: node.metadata.clone() };
+        self.tar.append(&entry).map_err(failed(self.stop))
+    }
+
+    fn file(
+        &mut self,
+        path: &LayerPath,
+        metadata: &tree::Metadata,
+        layer: u32,
+        content: &FileContent,
+    ) -> Result<(), Error> {
+        let index = layer as usize;
+        let (tar, _) = self.tars.get(index).expect("a tree has the layers that it was folded of");
+        let runs: Vec<(u64, u64)> =
+            content.extents.iter().map(|run| (run.file_offset, run.length)).collect();
+        let read = |offset: u64, buffer: &mut [u8]| {
+            // The run that has this byte of the file: no other byte is asked for.
+            let after = content.extents.partition_point(|run| run.file_offset <= offset);
+            let run = &content.extents[after.saturating_sub(1)];
+            tar.read_at(buffer, run.tar_offset + (offset - run.file_offset))
+        };
+        let written = self.tar.append_sparse_file(path, metadata, content.size, &runs, read);
+        written.map_err(failed(self.stop))
+    }
+}
