@@ -6,6 +6,7 @@ mod arguments;
 mod base64;
 mod call;
 mod failure;
+mod guard;
 mod progress;
 mod secrets;
 
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
+    if let Some(guard) = guard::Guard::requested() {
+        return guard.stand();
+    }
     let arguments: Arguments = cli::parse()?;
     let interrupt = cli::Interrupt::install().context("cannot handle signals")?;
     let inputs = inputs(&arguments)?;
@@ -112,6 +116,7 @@ impl Arguments {
             volumes: self.volumes.clone(),
             puller: cli::sibling("tare-store").unwrap_or_else(|_| "tare-store".into()),
             git: arguments::git(forwarded),
+            guard: std::env::current_exe().ok(),
             driver: self.driver,
         })
     }

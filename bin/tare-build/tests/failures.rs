@@ -183,7 +183,7 @@ fn no_cgroups() -> bool {
 }
 
 #[test]
-fn what_a_killed_build_left_is_gone_after_the_next() {
+fn what_a_killed_build_left_is_gone_at_once() {
     let machine = Machine::new();
     let seconds = format!("{}9", 1_000_000 + std::process::id());
     machine.file("Dockerfile", format!("FROM busybox:base\nRUN sleep {seconds}\n"));
@@ -192,11 +192,47 @@ fn what_a_killed_build_left_is_gone_after_the_next() {
     wait_until("the container runs", || sleeping(&seconds));
     child.kill().unwrap();
     child.wait().unwrap();
+    // At once, without another build.
+    wait_until("the command is gone", || !sleeping(&seconds));
+    wait_until("the mounts are gone", || machine.mounts().is_empty());
+    let folder = machine.path("store/tare/build/tmp");
+    wait_until("the directory is gone", || fs::read_dir(&folder).unwrap().count() == 0);
+    machine.assert_clean();
+}
+
+/// When whoever cleans up was killed as well, the next build does.
+#[test]
+fn what_a_killed_build_and_its_guard_left_is_gone_after_the_next() {
+    let machine = Machine::new();
+    let seconds = format!("{}8", 1_000_000 + std::process::id());
+    machine.file("Dockerfile", format!("FROM busybox:base\nRUN sleep {seconds}\n"));
+    let mut command = machine.command("tare-build");
+    let mut child = command.arg("ctx").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_until("the container runs", || sleeping(&seconds));
+    let store = machine.path("store");
+    let guard = format!("--clean-up\0{}", store.display());
+    kill_by_arguments(guard.as_bytes());
+    child.kill().unwrap();
+    child.wait().unwrap();
     assert_ne!(machine.mounts(), [] as [String; 0]);
     let said = machine.build("FROM busybox:base\nRUN true\n", &[]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     machine.assert_clean();
     wait_until("the command is gone", || !sleeping(&seconds));
+}
+
+/// Kills the one process whose command line holds this.
+fn kill_by_arguments(arguments: &[u8]) {
+    let holds = |pid: &String| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.windows(arguments.len()).any(|window| window == arguments)
+    };
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let names = processes.map(|entry| entry.file_name().into_string().unwrap());
+    let found: Vec<String> =
+        names.filter(|name| name.parse::<u32>().is_ok()).filter(holds).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(Command::new("kill").args(["-KILL", &found[0]]).status().unwrap().success());
 }
 
 #[test]

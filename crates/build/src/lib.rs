@@ -14,7 +14,7 @@
 //! not done again, and then none of its inputs but the file times of the context is looked at.
 //!
 //! A build that fails, or is interrupted, leaves no tag, no mount, no process and no temporary file.
-//! One that is killed leaves a locked directory less its lock; the next build cleans it up.
+//! What one leaves that is killed is ended by its guard ([`clean_up`]), or else by the next build.
 
 mod agent;
 mod check;
@@ -24,10 +24,12 @@ mod error;
 mod explain;
 mod fetch;
 mod git;
+mod guard;
 mod images;
 mod inputs;
 mod interrupt;
 pub mod key;
+mod leftover;
 mod names;
 mod options;
 pub mod plan;
@@ -57,6 +59,7 @@ pub use progress::{Event, Progress, Silent, StepId};
 pub use result::BuiltImage;
 pub use rootfs::Driver;
 pub use runner::{ProgramRunner, Runner};
+pub use scratch::clean_up;
 
 use context::{Context, Contexts, Opener};
 use images::Images;

@@ -69,6 +69,10 @@ pub struct BuildOptions {
     pub puller: PathBuf,
     /// The program that fetches git repositories.
     pub git: GitProgram,
+    /// The program that ends what this process leaves when it is killed: called as `PROGRAM --clean-up
+    /// DIR --runtime RUNTIME`, it waits for the end of its standard input and calls
+    /// [`crate::clean_up`]. Without it the next build does.
+    pub guard: Option<PathBuf>,
     /// How root file systems are made; the better one that works without.
     pub driver: Option<Driver>,
     /// `SOURCE_DATE_EPOCH`: all times in the image are at most this, in seconds since 1970.

@@ -7,7 +7,9 @@
 //! ```
 //!
 //! A build that ends, well or not, removes its directory. One that was killed leaves it unlocked, with
-//! mounts and perhaps a container; the next build finds it by the free lock and ends all that.
+//! mounts and perhaps a container; its guard ends all that, or else the next build, which finds it by
+//! the free lock. The lock is also held by a child between its fork and its program, so that whoever
+//! has it sees each runtime by its command line.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,7 +18,8 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::{Error, Runner, names};
+use crate::guard::Guard;
+use crate::{Error, Runner, leftover, names};
 
 /// The working directory of one build. Removed when dropped.
 pub(crate) struct Scratch {
@@ -24,6 +27,8 @@ pub(crate) struct Scratch {
     name: String,
     next: AtomicUsize,
     _lock: File,
+    /// After the lock: it waits for that.
+    guard: Option<Guard>,
 }
 
 /// The working directory of one step. Removed when dropped; unmount what is in it before.
@@ -48,7 +53,14 @@ impl Scratch {
             Ok(lock)
         };
         let lock = make().map_err(|error: std::io::Error| Error::io("create", &path, error))?;
-        Ok(Self { path, name, next: AtomicUsize::new(1), _lock: lock })
+        Ok(Self { path, name, next: AtomicUsize::new(1), _lock: lock, guard: None })
+    }
+
+    /// The same with a guard. Without one, the next build does its work.
+    pub(crate) fn guarded(mut self, program: Option<&Path>, runner: &dyn Runner) -> Self {
+        let start = |program| Guard::start(program, &self.path, runner.name()).ok();
+        self.guard = program.and_then(start);
+        self
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -108,6 +120,16 @@ pub(crate) fn sweep(tmp: &Path, runner: &dyn Runner) {
     }
 }
 
+/// Ends what a build leaves that was killed, once it is gone. A directory that is gone, too, was its
+/// own to remove.
+pub fn clean_up(folder: &Path, runner: &dyn Runner) {
+    let Ok(lock) = File::open(folder) else { return };
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if flock(&lock, FlockOperation::LockExclusive).is_ok() && folder.exists() {
+        sweep_build(folder, &name, runner);
+    }
+}
+
 /// Removes files that a killed build was reading archives into. A young one may not be locked yet.
 pub(crate) fn sweep_spool(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -125,6 +147,8 @@ pub(crate) fn is_old(entry: &fs::DirEntry) -> bool {
 }
 
 fn sweep_build(path: &Path, name: &str, runner: &dyn Runner) {
+    // Before their containers: a runtime that has just begun would still make one.
+    leftover::end_programs_on(path);
     for step in fs::read_dir(path).into_iter().flatten().flatten() {
         let folder = step.file_name().to_string_lossy().into_owned();
         if let Some(number) = folder.strip_prefix("run-") {

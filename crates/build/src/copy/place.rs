@@ -1,6 +1,7 @@
 //! Where in the image each item of a copy goes.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use tree::{LayerPath, Metadata, NodeKind, Timestamp, Tree};
 
@@ -167,13 +168,23 @@ impl Layout<'_> {
         let metadata = self.metadata(item.metadata, &kind);
         if !directory {
             // What an archive has replaces even a directory.
-            self.placed.retain(|below, _| below == &path || !below.starts_with(&path));
+            self.clear_below(&path);
         }
         let item = Item { path: path.clone(), metadata, kind };
         if let Some(replaced) = self.placed.insert(path, Placed { item, place }) {
             self.keep_other_names(replaced);
         }
         Ok(())
+    }
+
+    /// Takes away what was put below a path: it comes right after it.
+    fn clear_below(&mut self, path: &LayerPath) {
+        let after = (Bound::Excluded(path), Bound::Unbounded);
+        let below = self.placed.range::<LayerPath, _>(after).map(|(below, _)| below);
+        let below: Vec<_> = below.take_while(|it| it.starts_with(path)).cloned().collect();
+        for gone in below {
+            self.placed.remove(&gone);
+        }
     }
 
     /// The further names of a file that is replaced go on to name what it was.

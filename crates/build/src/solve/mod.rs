@@ -158,7 +158,8 @@ impl<'a> Session<'a> {
         if let Some(scratch) = &*scratch {
             return Ok(scratch.clone());
         }
-        let made = Arc::new(Scratch::new(&self.temporary())?);
+        let made = Scratch::new(&self.temporary())?;
+        let made = Arc::new(made.guarded(self.options.guard.as_deref(), self.runner));
         let hostname = crate::plan::hostname(&self.options.build_args);
         network::write(made.path(), hostname, &self.options.hosts)?;
         *scratch = Some(made.clone());
