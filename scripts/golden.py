@@ -29,7 +29,7 @@ CASES = TOP / "conformance/tests/dockerfile"
 README = TOP / "conformance/README.md"
 REASONS = TOP / "conformance/dockerfile-reasons"
 # What differs from run to run in the text of an error, and what stands for it.
-VOLATILE = [(r"^(failed to (build|solve|run Build function): )+", ""), (r"\bref [a-z0-9:]+", "ref …"),
+VOLATILE = [(r"^(failed to (build|solve|run Build function): )+", ""), (r"\bref [a-z0-9]+::[a-z0-9]+", "ref …"),
             (r"/\S+/cachemounts/buildkit\d+", "MOUNT")]
 LETTERS = {tarfile.DIRTYPE: "d", tarfile.SYMTYPE: "l", tarfile.FIFOTYPE: "p", tarfile.CHRTYPE: "c", tarfile.BLKTYPE: "b"}
 
