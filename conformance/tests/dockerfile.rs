@@ -288,6 +288,10 @@ fn file(path: &Path, metadata: &fs::Metadata) -> Value {
         "owner": format!("{}:{}", metadata.uid(), metadata.gid()),
     });
     let device = || format!("{}:{}", metadata.rdev() >> 8 & 0xfff, metadata.rdev() & 0xff);
+    let attributes = attributes(path);
+    if !attributes.is_empty() {
+        file["xattrs"] = attributes.into();
+    }
     file["type"] = json!(if kind.is_dir() {
         "d"
     } else if kind.is_symlink() {
@@ -310,4 +314,19 @@ fn file(path: &Path, metadata: &fs::Metadata) -> Value {
         "f"
     });
     file
+}
+
+/// The extended attributes by name, in hexadecimal digits.
+fn attributes(path: &Path) -> Map<String, Value> {
+    let mut names = vec![0; 64 << 10];
+    let length = rustix::fs::llistxattr(path, &mut names).unwrap_or(0);
+    let names = names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty());
+    let attribute = |name: &[u8]| {
+        let name = String::from_utf8(name.to_vec()).unwrap();
+        let mut value = vec![0; 64 << 10];
+        let length = rustix::fs::lgetxattr(path, &*name, &mut value).unwrap();
+        let digits: String = value[..length].iter().map(|byte| format!("{byte:02x}")).collect();
+        (name, json!(digits))
+    };
+    names.map(attribute).collect()
 }

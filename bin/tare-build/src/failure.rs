@@ -1,6 +1,7 @@
 //! A failed build in words: where, why, and what to try.
 
 use std::fmt;
+use std::io;
 
 use build::Error;
 use dockerfile::nearest;
@@ -87,8 +88,17 @@ fn hints(error: &Error) -> Vec<String> {
         Error::EmulatorOutside { .. } => {
             vec!["register it with the flag F (fix binary), as qemu-user-static does".to_owned()]
         }
-        _ => Vec::new(),
+        error => full_disk(error).into_iter().collect(),
     }
+}
+
+/// What to do where the cause is a disk without room.
+fn full_disk(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let full = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| {
+        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    });
+    full.then(|| "make room, or collect what no image needs with: tare-store gc".to_owned())
 }
 
 fn stages_hint(target: &str, stages: &[String]) -> String {

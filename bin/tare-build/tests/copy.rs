@@ -102,7 +102,13 @@ fn owners_and_modes() {
         let folder = entry(&machine, &image, "x");
         assert_eq!((folder.owner, folder.mode, folder.mtime), (owner, new_folder, 0), "{flags}");
     }
-    let said = machine.build("FROM busybox:base\nCOPY --chown=nobody run.sh /x\n", &[]);
+    // As BuildKit has it; but not without a word.
+    let dockerfile = "FROM busybox:base\nCOPY --chown=nobody:app run.sh /x\n";
+    let said = machine.build(dockerfile, &["--progress=plain"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert!(said.err.contains("unable to find user nobody"), "{}", said.err);
+    assert_eq!(entry(&machine, said.out.trim_end(), "x").owner, (0, 1001));
+    let said = machine.build("FROM scratch\nCOPY --chown=nobody run.sh /x\n", &[]);
     said.refused(&["Dockerfile:2", "nobody"]);
 }
 

@@ -139,7 +139,8 @@ impl Opener<'_> {
         let mut head = Vec::new();
         reader.by_ref().take(1 << 20).read_to_end(&mut head).map_err(fail)?;
         if is_archive(Cursor::new(&head)).map_err(fail)? {
-            let archive = Archive::read(name, Cursor::new(head).chain(reader), &self.spool())?;
+            let reader = Cursor::new(head).chain(reader);
+            let archive = Archive::read(name, reader, &self.spool(), self.interrupt)?;
             let context = Context::Archive(archive);
             let parsed = inside(&context.source(), dockerfile)?;
             return Ok((context, parsed));

@@ -38,20 +38,26 @@ impl Http {
     /// # Errors
     /// Certificates that cannot be read, and a malformed proxy.
     pub(crate) fn new(options: &Options, scheme: Scheme) -> Result<Self, Error> {
-        Self::with_redirects(options, scheme, MAX_REDIRECTS)
+        let encrypted = scheme == Scheme::Https && options.trust != Trust::Anybody;
+        Self::with_redirects(options, scheme, MAX_REDIRECTS, encrypted)
     }
 
-    /// For any web server: as [`Http::new`], with more redirects.
+    /// For any web server: as [`Http::new`], with more redirects, which may lead to plain HTTP as they do
+    /// for other programs that fetch files. Whoever minds gives a checksum.
     ///
     /// # Errors
     /// As [`Http::new`].
     pub(crate) fn for_any_server(options: &Options, scheme: Scheme) -> Result<Self, Error> {
-        Self::with_redirects(options, scheme, MAX_REDIRECTS_ANYWHERE)
+        Self::with_redirects(options, scheme, MAX_REDIRECTS_ANYWHERE, false)
     }
 
-    fn with_redirects(options: &Options, scheme: Scheme, redirects: u32) -> Result<Self, Error> {
+    fn with_redirects(
+        options: &Options,
+        scheme: Scheme,
+        redirects: u32,
+        encrypted: bool,
+    ) -> Result<Self, Error> {
         let timeouts = options.timeouts;
-        let encrypted = scheme == Scheme::Https && options.trust != Trust::Anybody;
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .https_only(encrypted)

@@ -46,15 +46,39 @@ impl LayerPath {
     /// A `..` component, a NUL byte, or a length over Linux's limits is refused.
     pub fn new(bytes: impl AsRef<[u8]>) -> Result<Self, PathError> {
         let bytes = bytes.as_ref();
-        let lossy = || String::from_utf8_lossy(bytes).into_owned();
+        Self::components_of(bytes, |_| Err(PathError::Parent(lossy(bytes))))
+    }
+
+    /// As [`LayerPath::new`], for names in archives: `..` goes up by the text alone, as every engine reads
+    /// it, but not out of the archive.
+    ///
+    /// # Errors
+    /// As [`LayerPath::new`], where a `..` leads above the first component; none does above a leading `/`.
+    pub fn cleaned(bytes: impl AsRef<[u8]>) -> Result<Self, PathError> {
+        let bytes = bytes.as_ref();
+        let rooted = bytes.starts_with(b"/");
+        Self::components_of(bytes, |path| match path.iter().rposition(|&byte| byte == b'/') {
+            _ if path.is_empty() && !rooted => Err(PathError::Parent(lossy(bytes))),
+            slash => {
+                path.truncate(slash.unwrap_or(0));
+                Ok(())
+            }
+        })
+    }
+
+    /// The path that `bytes` name; `up` does what a `..` means to the path so far.
+    fn components_of(
+        bytes: &[u8],
+        up: impl Fn(&mut Vec<u8>) -> Result<(), PathError>,
+    ) -> Result<Self, PathError> {
         if bytes.contains(&0) {
-            return Err(PathError::Nul(lossy()));
+            return Err(PathError::Nul(lossy(bytes)));
         }
         let mut path = Vec::with_capacity(bytes.len());
         for component in bytes.split(|&byte| byte == b'/') {
             match component {
                 b"" | b"." => continue,
-                b".." => return Err(PathError::Parent(lossy())),
+                b".." => up(&mut path)?,
                 name if name.len() > MAX_NAME => return Err(PathError::TooLong(name.len())),
                 name => {
                     if !path.is_empty() {
@@ -182,6 +206,10 @@ impl TryFrom<Vec<u8>> for LayerPath {
     }
 }
 
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +227,22 @@ mod tests {
             ("...", "/..."),
         ] {
             assert_eq!(LayerPath::new(input).unwrap().to_string(), want, "{input:?}");
+        }
+    }
+
+    #[test]
+    fn names_in_archives_may_go_up() {
+        for (input, want) in [
+            ("a/../b", "/b"),
+            ("a/b/../../c/./../d", "/d"),
+            ("a/..", "/"),
+            ("/../a", "/a"),
+            ("/a/../../b", "/b"),
+        ] {
+            assert_eq!(LayerPath::cleaned(input).unwrap().to_string(), want, "{input:?}");
+        }
+        for input in ["..", "../a", "a/../..", "a/../../b", "./../a", "a\0b"] {
+            LayerPath::cleaned(input).expect_err(input);
         }
     }
 

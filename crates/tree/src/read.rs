@@ -161,7 +161,7 @@ impl<R: Read> LayerReader<R> {
             Some((path, kind)) => Entry { path, kind, metadata: Metadata::default() },
             None => {
                 let metadata = metadata(header, &mut pending.pax)?;
-                Entry { path: LayerPath::new(&raw_path)?, kind, metadata }
+                Entry { path: LayerPath::cleaned(&raw_path)?, kind, metadata }
             }
         };
         self.push(entry)
@@ -202,7 +202,7 @@ impl Pending {
 /// tools put the target's there.
 fn bodiless(header: &Header, kind: u8, pending: &mut Pending) -> Result<EntryKind, ReadCause> {
     Ok(match kind {
-        b'1' => EntryKind::HardLink(LayerPath::new(pending.link(header))?),
+        b'1' => EntryKind::HardLink(LayerPath::cleaned(pending.link(header))?),
         b'2' => EntryKind::Symlink(pending.link(header)),
         b'3' => EntryKind::CharDevice(device(header)?),
         b'4' => EntryKind::BlockDevice(device(header)?),
@@ -267,8 +267,8 @@ fn marker(raw_path: &[u8]) -> Result<Option<(LayerPath, EntryKind)>, ReadCause> 
     let Some(hidden) = name.strip_prefix(b".wh.") else { return Ok(None) };
     match hidden {
         b"" | b"." | b".." => Err(ReadCause::Whiteout),
-        b".wh..opq" => Ok(Some((LayerPath::new(directory)?, EntryKind::Opaque))),
-        _ => Ok(Some((LayerPath::new([directory, hidden].concat())?, EntryKind::Whiteout))),
+        b".wh..opq" => Ok(Some((LayerPath::cleaned(directory)?, EntryKind::Opaque))),
+        _ => Ok(Some((LayerPath::cleaned([directory, hidden].concat())?, EntryKind::Whiteout))),
     }
 }
 

@@ -41,7 +41,7 @@ impl Opener<'_> {
         let mtime = Timestamp { seconds: fetched.last_modified.unwrap_or(0), nanoseconds: 0 };
         let metadata = Metadata { mode: 0o600, mtime, ..Metadata::default() };
         let name = LayerPath::new(NAME).map_err(|error| Error::path(&LayerPath::root(), error))?;
-        Archive::written(&redacted(&what.url), &self.spool(), |tar| {
+        Archive::written(&redacted(&what.url), &self.spool(), self.interrupt, |tar| {
             let mut tar = LayerWriter::new(BufWriter::new(tar));
             tar.append_file(&name, &metadata, fetched.size, file)?;
             tar.finish()?;

@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 
+use image::{UserError, Users};
 use store::BlobWriter;
 use tree::{LayerPath, LayerWriter, Timestamp};
 
@@ -39,14 +40,14 @@ impl Work<'_> {
                 let mut sources = Sources::new(self.solver.context_of(copy.from)?.source());
                 let obtained = self.obtain(&remotes, &mut sources, hear)?;
                 let pieces = copy::gather(copy, &sources, obtained)?;
-                self.copy_from(copy, pieces, sources)?
+                self.copy_from(copy, pieces, sources, hear)?
             }
             Some(mut files) => {
                 let name = self.solver.files_name(copy.from);
                 let layers = files.source(&name, self.solver.store)?;
                 let sources = Sources::new(Source::Layers(&layers));
                 let pieces = copy::gather(copy, &sources, Vec::new())?;
-                self.copy_from(copy, pieces, sources)?
+                self.copy_from(copy, pieces, sources, hear)?
             }
         };
         if let Some(key) = by_name {
@@ -71,6 +72,7 @@ impl Work<'_> {
         copy: &Copy,
         pieces: Vec<Piece>,
         mut sources: Sources<'_>,
+        hear: &mut dyn FnMut(&[u8]),
     ) -> Result<Ended, Error> {
         let definition = |parent| self.copy_definition(copy, parent);
         let shapes = self.keys(|parent| key::of_shape(definition(parent), &pieces));
@@ -85,7 +87,7 @@ impl Work<'_> {
             let output = self.output(copy, ended.own_key());
             return Ok(ended.with_output(output));
         }
-        let layer = self.write(copy, &pieces, &mut sources)?;
+        let layer = self.write(copy, &pieces, &mut sources, hear)?;
         if key::content(&pieces).is_none() {
             // What one source put where a later one went was not read.
             copy::hash_missing(&pieces, &sources, &self.solver.interrupt)?;
@@ -116,6 +118,7 @@ impl Work<'_> {
         copy: &Copy,
         pieces: &[Piece],
         sources: &mut Sources<'_>,
+        hear: &mut dyn FnMut(&[u8]),
     ) -> Result<(LayerRef, tree::Changeset), Error> {
         let solver = self.solver;
         let pieces = unpacked(solver, pieces, sources)?;
@@ -125,7 +128,7 @@ impl Work<'_> {
             false => self.files.tree(solver.store)?,
         };
         let owner = match &copy.chown {
-            Some(owner) => Some(self.owner(owner)?),
+            Some(owner) => Some(self.owner(owner, copied, hear)?),
             None => None,
         };
         let target = Target {
@@ -139,20 +142,28 @@ impl Work<'_> {
         solver.layer(|out| copy::write(&placed, sources, out, &solver.interrupt))
     }
 
-    /// Who `user[:group]` is, by the image's own files.
-    pub(super) fn owner(&mut self, owner: &str) -> Result<(u32, u32), Error> {
+    /// Who `user[:group]` is, by the image's own files, which `find` looks at. Who is not there is root,
+    /// as with BuildKit, but not without a word.
+    fn owner(
+        &mut self,
+        owner: &str,
+        find: Find,
+        hear: &mut dyn FnMut(&[u8]),
+    ) -> Result<(u32, u32), Error> {
         let users = self.users()?;
-        let fail = |source| Error::Owner { owner: owner.to_owned(), source };
-        let user = users.resolve(&with_root(owner, &users), &[]).map_err(fail)?;
-        // A number alone names the group as well (Dockerfile reference, "COPY --chown"), and a colon
-        // with nothing behind it the group 0.
-        let numeric = !owner.contains(':') && owner.bytes().all(|byte| byte.is_ascii_digit());
-        let gid = match owner.ends_with(':') {
-            true => 0,
-            false if numeric => user.uid,
-            false => user.gid,
-        };
-        Ok((user.uid, gid))
+        match find(&users, owner) {
+            Ok(found) => Ok(found),
+            // Nor has BuildKit any files here to look names up in.
+            Err(source) if self.files.layers.is_empty() => {
+                Err(Error::Owner { owner: owner.to_owned(), source })
+            }
+            Err(why) => {
+                let (uid, gid) = known_part(&users, owner, find);
+                let note = format!("warning: {why}: the files belong to {uid}:{gid}\n");
+                hear(note.as_bytes());
+                Ok((uid, gid))
+            }
+        }
     }
 
     /// The image's users, so far.
@@ -167,7 +178,12 @@ impl Work<'_> {
     }
 
     /// `WORKDIR` makes the directory where it is missing.
-    pub(super) fn workdir(&mut self, path: &str, owner: &str) -> Result<Ended, Error> {
+    pub(super) fn workdir(
+        &mut self,
+        path: &str,
+        owner: &str,
+        hear: &mut dyn FnMut(&[u8]),
+    ) -> Result<Ended, Error> {
         let epoch = self.solver.options.source_date_epoch;
         let (own, fields) = key::workdir(path, owner, self.files.key, epoch).parts();
         let keys = self.keys(|parent| key::workdir(path, owner, parent, epoch).key());
@@ -176,7 +192,7 @@ impl Work<'_> {
         }
         let traced = self.missed(own, fields, None);
         let tree = self.files.tree(self.solver.store)?;
-        let owner = if owner.is_empty() { None } else { Some(self.owner_of_workdir(owner)?) };
+        let owner = if owner.is_empty() { None } else { Some(self.owner(owner, user, hear)?) };
         let destination = format!("{path}/");
         let target = Target {
             tree: &tree,
@@ -192,16 +208,41 @@ impl Work<'_> {
         let layer = solver.layer(|out| copy::write(&placed, &nothing, out, &solver.interrupt))?;
         self.remember(keys, Outcome { traced, layer, output: None })
     }
+}
 
-    fn owner_of_workdir(&mut self, owner: &str) -> Result<(u32, u32), Error> {
-        let fail = |source| Error::Owner { owner: owner.to_owned(), source };
-        let user = self.users()?.resolve(owner, &[]).map_err(fail)?;
-        Ok((user.uid, user.gid))
+/// How `user[:group]` is looked up.
+type Find = fn(&Users, &str) -> Result<(u32, u32), UserError>;
+
+/// Who files are copied for.
+fn copied(users: &Users, owner: &str) -> Result<(u32, u32), UserError> {
+    let (uid, gid) = user(users, &with_root(owner, users))?;
+    // A number alone names the group as well (Dockerfile reference, "COPY --chown"), and a colon
+    // with nothing behind it the group 0.
+    let numeric = !owner.contains(':') && owner.bytes().all(|byte| byte.is_ascii_digit());
+    Ok(match owner.ends_with(':') {
+        true => (uid, 0),
+        false if numeric => (uid, uid),
+        false => (uid, gid),
+    })
+}
+
+/// Who a command runs as.
+fn user(users: &Users, user: &str) -> Result<(u32, u32), UserError> {
+    users.resolve(user, &[]).map(|user| (user.uid, user.gid))
+}
+
+/// What is known of an owner that is not known as a whole.
+fn known_part(users: &Users, owner: &str, find: Find) -> (u32, u32) {
+    let (user, group) = owner.split_once(':').unwrap_or((owner, ""));
+    let (uid, gid) = find(users, user).unwrap_or_default();
+    match users.resolve(&format!("0:{group}"), &[]) {
+        Ok(found) if !group.is_empty() => (uid, found.gid),
+        _ => (uid, gid),
     }
 }
 
 /// The owner with 0 for a root that the image does not list: it is the same one everywhere.
-fn with_root(owner: &str, users: &image::Users) -> String {
+fn with_root(owner: &str, users: &Users) -> String {
     let known = |file: &str| file.lines().any(|line| line.starts_with("root:"));
     let number = |name: &str, file: &str| match name == "root" && !known(file) {
         true => "0".to_owned(),
@@ -231,7 +272,10 @@ fn unpacked(
             result.push(piece.clone());
             continue;
         };
-        let items = archive.layers.walk(&LayerPath::root())?;
+        let mut items = archive.layers.walk(&LayerPath::root())?;
+        // As BuildKit: what else a tar says of a file belongs to the host where it was made.
+        let kept = |name: &Vec<u8>| name == b"security.capability";
+        items.iter_mut().for_each(|item| item.metadata.xattrs.retain(|name, _| kept(name)));
         let place = sources.add_archive(archive);
         result.push(Piece { place, ..Piece::directory(Vec::new(), items) });
     }
@@ -255,7 +299,7 @@ fn archive(
         return Ok(None);
     }
     let spool = solver.store.build_dir().join("spool");
-    Archive::read(&name, source.open(file)?, &spool).map(Some)
+    Archive::read(&name, source.open(file)?, &spool, &solver.interrupt).map(Some)
 }
 
 impl Solver<'_> {

@@ -172,7 +172,9 @@ impl<'a> Work<'a> {
             Operation::Configure => Err(Error::internal("a configuration is no work")),
             Operation::Run(run) => self.run(run, shown),
             Operation::Copy(copy) => self.copy(copy, &mut |bytes| shown.output(bytes)),
-            Operation::Workdir { path, owner } => self.workdir(path, owner),
+            Operation::Workdir { path, owner } => {
+                self.workdir(path, owner, &mut |bytes| shown.output(bytes))
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Archives: tars, plain or compressed, that `ADD` unpacks and contexts arrive as.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::io::{self, BufReader, BufWriter, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tree::{Changeset, Tree};
 
 use super::Layers;
 use super::layers::Spool;
-use crate::Error;
+use crate::{Error, Interrupt};
 
 /// How a stream is compressed, told by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,9 @@ enum Compression {
 /// How much of a file is looked at to tell what it is: one tar header.
 const HEAD: usize = 512;
 
+/// How many bytes of an archive are read, or written, at once.
+const BUFFER: usize = 128 << 10;
+
 /// The most memory, in KiB, that unpacking xz may take; `xz -9` needs a quarter of it.
 const XZ_MEMORY: u32 = 256 << 10;
 
@@ -36,13 +39,21 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// Reads a tar, compressed or not, into a file in `folder`, and lists it.
-    pub(crate) fn read(name: &Path, reader: impl Read, folder: &Path) -> Result<Self, Error> {
+    /// Reads a tar, compressed or not, into a file in `folder`, and lists it. What it unpacks to may be
+    /// a thousand times as much: the disk bounds it, and an interrupt ends it.
+    pub(crate) fn read(
+        name: &Path,
+        reader: impl Read,
+        folder: &Path,
+        interrupt: &Interrupt,
+    ) -> Result<Self, Error> {
         let shown = name.to_string_lossy();
-        Self::written(&shown, folder, |mut file| {
-            let fail = |error| Error::io("read the archive", name, error);
-            io::copy(&mut decompressed(reader).map_err(fail)?, &mut file).map_err(fail)?;
-            Ok(())
+        Self::written(&shown, folder, interrupt, |file| {
+            let fail = |error| Error::io("unpack the archive", name, error);
+            let reader = decompressed(reader).map_err(fail)?;
+            let mut reader = Stopping { reader, interrupt };
+            let mut file = BufWriter::with_capacity(BUFFER, file);
+            io::copy(&mut reader, &mut file).and_then(|_| file.flush()).map_err(fail)
         })
     }
 
@@ -50,6 +61,18 @@ impl Archive {
     pub(crate) fn written(
         name: &str,
         folder: &Path,
+        interrupt: &Interrupt,
+        write: impl FnOnce(&File) -> Result<(), Error>,
+    ) -> Result<Self, Error> {
+        let made = Self::spooled(name, folder, interrupt, write);
+        // Whatever the reader said then.
+        if interrupt.is_set() { Err(Error::Interrupted) } else { made }
+    }
+
+    fn spooled(
+        name: &str,
+        folder: &Path,
+        interrupt: &Interrupt,
         write: impl FnOnce(&File) -> Result<(), Error>,
     ) -> Result<Self, Error> {
         let name = Path::new(name);
@@ -65,12 +88,28 @@ impl Archive {
         let spool = Spool::new(path, &file).map_err(fail)?;
         write(&file)?;
         file.seek(SeekFrom::Start(0)).map_err(fail)?;
-        let listed = Changeset::read_tar(BufReader::with_capacity(128 << 10, file));
+        let reader = BufReader::with_capacity(BUFFER, Stopping { reader: file, interrupt });
+        let listed = Changeset::read_tar(reader);
         let changeset = listed.map_err(|error| Error::archive(name, error))?;
         let tree = Tree::fold([&changeset]).map_err(|error| Error::archive(name, error))?;
         let tars = [spool.path().to_owned()];
         let layers = Layers::new("the build context", Arc::new(tree), tars);
         Ok(Self { layers, _spool: spool })
+    }
+}
+
+/// A reader that fails once it is asked to stop.
+struct Stopping<'a, R> {
+    reader: R,
+    interrupt: &'a Interrupt,
+}
+
+impl<R: Read> Read for Stopping<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.interrupt.is_set() {
+            true => Err(io::Error::other("interrupted")),
+            false => self.reader.read(buffer),
+        }
     }
 }
 
@@ -130,8 +169,6 @@ fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
 
     fn tar() -> Vec<u8> {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -15,7 +15,7 @@ use dockerfile::IgnorePatterns;
 use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, openat2, statx,
 };
-use tree::{LayerPath, Metadata, Timestamp, Xattrs};
+use tree::{LayerPath, Metadata, Timestamp};
 
 use super::hashes::{FileHashes, Identity, Known};
 use super::layers::MAX_TEXT;
@@ -150,7 +150,7 @@ impl Directory {
         let folder = self.open_beneath(path, OFlags::DIRECTORY)?;
         let stat = statx(&folder, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
             .map_err(|error| Error::io("look at", self.host_path(path), error))?;
-        let mut metadata = metadata(&stat, xattrs(folder.as_fd()));
+        let mut metadata = metadata(&stat);
         self.as_committed(&mut metadata);
         Ok(metadata)
     }
@@ -219,14 +219,9 @@ impl Directory {
     }
 
     /// A regular file, with what is remembered of it.
-    pub(super) fn file(&self, path: &LayerPath, stat: &Statx, attributes: &mut Xattrs) -> File {
+    pub(super) fn file(&self, path: &LayerPath, stat: &Statx) -> File {
         let identity = Identity::of(stat);
         let known = self.hashes.get(&identity);
-        if known.is_none_or(|known| known.xattrs)
-            && let Ok(file) = self.open_beneath(path, OFlags::NOFOLLOW)
-        {
-            *attributes = xattrs(file.as_fd());
-        }
         let digest =
             Arc::new(known.map_or_else(OnceLock::new, |known| OnceLock::from(known.digest)));
         let linked = stat.stx_nlink > 1;
@@ -266,37 +261,13 @@ fn link(items: &mut [Item]) {
     }
 }
 
-pub(super) fn metadata(stat: &Statx, xattrs: Xattrs) -> Metadata {
+/// A file's metadata, without what belongs to the host it lies on: owner and extended attributes.
+pub(super) fn metadata(stat: &Statx) -> Metadata {
     Metadata {
         mode: stat.stx_mode & 0o7777,
         mtime: Timestamp { seconds: stat.stx_mtime.tv_sec, nanoseconds: 0 },
-        xattrs,
         ..Metadata::default()
     }
-}
-
-/// The attributes that belong to a file rather than to the host it lies on.
-pub(super) fn xattrs(file: BorrowedFd<'_>) -> Xattrs {
-    let mut names = vec![0_u8; 1024];
-    let mut found = Xattrs::new();
-    let listed = match rustix::fs::flistxattr(file, names.as_mut_slice()) {
-        Ok(length) => length,
-        Err(rustix::io::Errno::RANGE) => {
-            names.resize(64 << 10, 0);
-            rustix::fs::flistxattr(file, names.as_mut_slice()).unwrap_or(0)
-        }
-        Err(_) => 0,
-    };
-    for name in names[..listed].split(|&byte| byte == 0) {
-        if name.starts_with(b"user.") || name == b"security.capability" {
-            let mut value = vec![0_u8; 64 << 10];
-            if let Ok(length) = rustix::fs::fgetxattr(file, name, value.as_mut_slice()) {
-                value.truncate(length);
-                found.insert(name.to_owned(), value);
-            }
-        }
-    }
-    found
 }
 
 pub(super) fn file_type(stat: &Statx) -> FileType {

@@ -3,14 +3,14 @@
 //! Directories are opened one after the other and closed before the next, so that neither the stack
 //! nor the table of open files grows with their depth.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dockerfile::Descent;
 use rustix::fs::{AtFlags, FileType, OFlags, Statx, StatxFlags, statx};
-use tree::{Device, LayerPath, Metadata, Xattrs};
+use tree::{Device, LayerPath, Metadata};
 
-use super::directory::{Directory, file_type, join, metadata, xattrs};
+use super::directory::{Directory, file_type, join, metadata};
 use super::{Item, ItemKind};
 use crate::Error;
 
@@ -39,7 +39,7 @@ pub(super) fn walk(directory: &Directory, path: &LayerPath) -> Result<Vec<Item>,
         let name = path.name().unwrap_or_default();
         return Ok(walk.leaf(&folder, name, path.clone(), &stat)?.into_iter().collect());
     }
-    let mut slots = vec![Slot::Folder(path.clone(), metadata(&stat, Xattrs::new()))];
+    let mut slots = vec![Slot::Folder(path.clone(), metadata(&stat))];
     for _ in 0..LEVELS {
         if (1..ENOUGH).contains(&folders(&slots)) {
             slots = walk.expanded(slots)?;
@@ -134,11 +134,10 @@ impl Walk<'_> {
     fn folder(
         &self,
         path: &LayerPath,
-        mut metadata: Metadata,
+        metadata: Metadata,
         out: &mut Vec<Slot>,
     ) -> Result<(), Error> {
         let folder = self.directory.open_beneath(path, OFlags::DIRECTORY)?;
-        metadata.xattrs = xattrs(folder.as_fd());
         let item = Item { path: self.below(path)?, metadata, kind: ItemKind::Directory };
         out.push(Slot::Item(item));
         for name in self.directory.names(&folder, path)? {
@@ -163,7 +162,7 @@ impl Walk<'_> {
             return Ok(self.leaf(folder, name, path, &stat)?.map(Slot::Item));
         }
         let skipped = !ignored.is_empty() && ignored.directory(path.as_bytes()) == Descent::Skip;
-        Ok((!skipped).then(|| Slot::Folder(path, metadata(&stat, Xattrs::new()))))
+        Ok((!skipped).then(|| Slot::Folder(path, metadata(&stat))))
     }
 
     /// Anything but a directory. A socket is nothing: it means nothing without its process.
@@ -174,19 +173,16 @@ impl Walk<'_> {
         path: LayerPath,
         stat: &Statx,
     ) -> Result<Option<Item>, Error> {
-        let mut attributes = Xattrs::new();
         let device = Device { major: stat.stx_rdev_major, minor: stat.stx_rdev_minor };
         let kind = match file_type(stat) {
-            FileType::RegularFile => {
-                ItemKind::File(self.directory.file(&path, stat, &mut attributes))
-            }
+            FileType::RegularFile => ItemKind::File(self.directory.file(&path, stat)),
             FileType::Symlink => ItemKind::Symlink(self.directory.link(folder, name, &path)?),
             FileType::CharacterDevice => ItemKind::CharDevice(device),
             FileType::BlockDevice => ItemKind::BlockDevice(device),
             FileType::Fifo => ItemKind::Fifo,
             _ => return Ok(None),
         };
-        let metadata = metadata(stat, attributes);
+        let metadata = metadata(stat);
         Ok(Some(Item { path: self.below(&path)?, metadata, kind }))
     }
 
