@@ -191,6 +191,17 @@ def run_true(bench):
     yield bench.row("the same again, nothing changed", bench.ways(context, directory=True))
 
 
+def plan(bench):
+    """What there is to do, without doing it: the Dockerfile read, expanded, and its rules checked."""
+    stages = "".join(f"FROM debian:bookworm AS s{n}\nARG NAME=s{n}\nENV STAGE=$NAME\n"
+                     f"COPY --from=s{n - 1} /f{n - 1} /\nRUN cat /f{n - 1} > /f{n}\n" for n in range(1, 200))
+    context = bench.context("plan", f"FROM debian:bookworm AS s0\nRUN touch /f0\n{stages}")
+    yield bench.row("`--check` of 200 stages", {
+        "tare": [bench.programs / "tare-build", "--store", bench.store, "--check", context],
+        "BuildKit": bench.peers.words("docker", "buildx", "build", "--check", context),
+    }, runs=max(bench.runs, 11))
+
+
 def small_files(bench):
     context = bench.context("small-files", "FROM debian:bookworm\nCOPY . /src\n")
     for number in range(20_000):
@@ -313,7 +324,7 @@ def run(bench):
     }, runs=max(bench.runs, 11))
 
 
-ROWS = {"run-true": run_true, "small-files": small_files, "big-file": big_file, "stages": parallel_stages,
+ROWS = {"run-true": run_true, "plan": plan, "small-files": small_files, "big-file": big_file, "stages": parallel_stages,
         "bundle": six_layers, "run": run, "tutorial": tutorial}
 
 
