@@ -7,14 +7,14 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 
 /// The words, flags in their long form with their values after `=`.
 ///
 /// # Errors
 /// What is wrong, when a switch has a value that is none.
 pub(crate) fn plain(words: &[OsString], whole: &Command) -> Result<Vec<OsString>, String> {
-    let mut command = whole;
+    let mut named = None;
     let mut plain: Vec<OsString> = words.iter().take(1).cloned().collect();
     let mut rest = words.iter().skip(1);
     while let Some(word) = rest.next() {
@@ -22,13 +22,15 @@ pub(crate) fn plain(words: &[OsString], whole: &Command) -> Result<Vec<OsString>
             plain.push(word.clone());
             break;
         }
+        let command = named.as_ref().unwrap_or(whole);
         let Some((name, value)) = as_flag(word) else {
             plain.push(word.clone());
-            match command.get_subcommands().find(|known| *word == *known.get_name()) {
-                Some(named) => command = named,
+            let known = command.get_subcommands().find(|known| *word == *known.get_name());
+            match known.map(with_arguments) {
                 // What follows is for another program.
                 None if has_trailing_words(command) => break,
                 None => {}
+                known => named = known,
             }
             continue;
         };
@@ -45,6 +47,13 @@ pub(crate) fn plain(words: &[OsString], whole: &Command) -> Result<Vec<OsString>
     Ok(plain)
 }
 
+/// A command that was but a name until now.
+fn with_arguments(command: &Command) -> Command {
+    let mut command = command.clone();
+    command.build();
+    command
+}
+
 /// A flag's name and value; a single dash, and more than two, are none.
 fn as_flag(word: &OsStr) -> Option<(&[u8], Option<&OsStr>)> {
     let name = word.as_bytes().strip_prefix(b"-")?;
@@ -58,8 +67,11 @@ fn as_flag(word: &OsStr) -> Option<(&[u8], Option<&OsStr>)> {
     }
 }
 
+/// The flag of this name, but for those of help, which clap has added.
 fn find<'c>(command: &'c Command, name: &[u8]) -> Option<&'c Arg> {
-    command.get_arguments().find(|arg| {
+    let mut own =
+        command.get_arguments().filter(|arg| !matches!(arg.get_action(), ArgAction::Help));
+    own.find(|arg| {
         let short = |letter: char| letter.to_string().as_bytes() == name;
         let long = |word: &str| word.as_bytes() == name;
         arg.get_long().is_some_and(long) || arg.get_short().is_some_and(short)
@@ -104,8 +116,6 @@ fn switch(
 
 #[cfg(test)]
 mod tests {
-    use clap::ArgAction;
-
     use super::*;
 
     fn command() -> Command {

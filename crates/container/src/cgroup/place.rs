@@ -24,8 +24,7 @@ impl Cgroup {
     /// with processes can hand no controllers down: as runc has it. For systemd, see [`Unit::locate`].
     pub(crate) fn locate(path: Option<&Path>, id: &ContainerId, driver: &Driver) -> Result<Self> {
         let path = path.filter(|path| !path.as_os_str().is_empty());
-        let own =
-            kernel_file::read("/proc/self/cgroup").doing(|| "read /proc/self/cgroup".into())?;
+        let own = own()?;
         let unified = is_v2(Path::new(ROOT)).doing(|| format!("look at {ROOT}"))?;
         let located = match driver.systemd {
             true => Some(Unit::locate(path, id, driver.user_bus.clone())?),
@@ -54,12 +53,15 @@ impl Cgroup {
         if !self.groups.is_empty() {
             return Ok(Cow::Borrowed(self));
         }
-        let own =
-            kernel_file::read("/proc/self/cgroup").doing(|| "read /proc/self/cgroup".into())?;
         let unified = is_v2(Path::new(ROOT)).unwrap_or(false);
-        let groups = mounted(&own, unified, |current| clean(Path::new(current)));
+        let groups = mounted(&own()?, unified, |current| clean(Path::new(current)));
         Ok(Cow::Owned(Self { unified, groups, unit: None }))
     }
+}
+
+/// The runtime's own cgroups, a line for each hierarchy.
+fn own() -> Result<String> {
+    kernel_file::read("/proc/self/cgroup").doing(|| "read /proc/self/cgroup".into())
 }
 
 /// One directory in each mounted hierarchy that the runtime's `/proc/self/cgroup` names: where `place`

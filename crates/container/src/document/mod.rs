@@ -3,21 +3,22 @@
 //!
 //! oci-spec's types alone would refuse `"user": null`, a system call argument without `value`, or a
 //! capability that is newer than they are. Here, an error names the member by its path
-//! (`linux.resources.memory.limit`). Size and depth are bounded; nothing is read twice.
+//! (`linux.resources.memory.limit`). Size and depth are bounded.
 //!
 //! Two things differ from Go, both refused instead of guessed: a member given twice, and text that is
 //! not UTF-8.
 
 mod access;
-mod visit;
+mod node;
+mod read;
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Write;
 
-use serde::de::{DeserializeOwned, Deserializer, Visitor};
+use serde::de::DeserializeOwned;
 
+use self::node::Node;
 use crate::error::{Error, Result};
-use visit::{EnumVisitor, Expect, ScalarVisitor, StructVisitor, Zero};
 
 /// A document, and what was noticed while it was read.
 #[derive(Debug)]
@@ -33,11 +34,10 @@ pub(crate) struct Document<T> {
 
 /// Parses a document; `name` is what an error calls it where no member is to blame.
 pub(crate) fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<Document<T>> {
+    let node =
+        serde_json::from_slice(bytes).map_err(|error| Error::spec(name, error.to_string()))?;
     let trail = Trail::default();
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let parsed = T::deserialize(Go { inner: &mut json, trail: &trail });
-    let value = parsed
-        .and_then(|value| json.end().map(|()| value))
+    let value = T::deserialize(Go { node, trail: &trail })
         .map_err(|error| Error::spec(trail.blamed().unwrap_or(name.into()), error.to_string()))?;
     Ok(Document {
         value,
@@ -90,6 +90,15 @@ impl Trail {
         path
     }
 
+    /// Notices a capability that nobody has; false, since it is not among those that are read.
+    fn leave_out(&self, capability: &str) -> bool {
+        let mut unknown = self.unknown_capabilities.borrow_mut();
+        if !unknown.iter().any(|have| have == capability) {
+            unknown.push(capability.to_owned());
+        }
+        false
+    }
+
     fn blamed(&self) -> Option<String> {
         self.failed.borrow().clone().filter(|path| !path.is_empty())
     }
@@ -107,87 +116,9 @@ impl Trail {
 }
 
 /// A deserializer whose null is every type's zero value.
-struct Go<'t, D> {
-    inner: D,
+struct Go<'t, 'de> {
+    node: Node<'de>,
     trail: &'t Trail,
-}
-
-/// Values that are no composites: what the document has decides, the visitor checks.
-macro_rules! scalars {
-    ($($method:ident $zero:expr),* $(,)?) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-            self.inner.deserialize_any(ScalarVisitor { visitor, zero: $zero })
-        }
-    )*};
-}
-
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Go<'_, D> {
-    type Error = D::Error;
-
-    scalars! {
-        deserialize_bool Zero::Bool, deserialize_i8 Zero::Number, deserialize_i16 Zero::Number,
-        deserialize_i32 Zero::Number, deserialize_i64 Zero::Number, deserialize_u8 Zero::Number,
-        deserialize_u16 Zero::Number, deserialize_u32 Zero::Number, deserialize_u64 Zero::Number,
-        deserialize_str Zero::Text, deserialize_string Zero::Text, deserialize_char Zero::Text,
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_option(visit::OptionVisitor { visitor, trail: self.trail })
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, D::Error> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_any(visit::CompositeVisitor {
-            visitor,
-            trail: self.trail,
-            expect: Expect::List,
-        })
-    }
-
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_any(visit::CompositeVisitor {
-            visitor,
-            trail: self.trail,
-            expect: Expect::Map,
-        })
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _name: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_any(StructVisitor { visitor, trail: self.trail, fields })
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        _variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_any(EnumVisitor { visitor, trail: self.trail, name })
-    }
-
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_ignored_any(visitor)
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_any(visitor)
-    }
-
-    serde::forward_to_deserialize_any! {
-        i128 u128 f32 f64 bytes byte_buf unit unit_struct tuple tuple_struct identifier
-    }
 }
 
 #[cfg(test)]
