@@ -11,6 +11,7 @@ use support::Bundle;
 fn started(args: &[&str]) -> Bundle {
     let bundle = Bundle::new(args).with(|config| {
         config["linux"]["resources"]["pids"] = json!({ "limit": 77 });
+        config["linux"]["resources"]["cpu"] = json!({ "cpus": "0" });
     });
     bundle.create();
     bundle.succeed(&["start", "@"]);

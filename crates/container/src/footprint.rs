@@ -2,8 +2,9 @@
 //!
 //! Most of it is the program's own text. The kernel maps sixteen pages or more around each one that runs,
 //! and they stay mapped, though a start goes through its parts once: the C library's beginning, the command
-//! line, the configuration, the container. Between two parts everything is given back, so that the peak
-//! is that of the largest part instead of their sum. What runs on is mapped again, out of the page cache.
+//! line, the configuration, the cgroups, the first process's birth and its company. Between two parts
+//! everything is given back, so that the peak is that of the largest part instead of their sum. What runs
+//! on is mapped again out of the page cache, by some thirty page faults.
 
 use crate::syscalls;
 

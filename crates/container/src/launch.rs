@@ -100,9 +100,11 @@ pub(crate) fn launch(
     }
     let mut record = blank_record(id, &bundle, options)?;
     let _holder = make_cgroup(&mut undo, &dir, &mut record, &bundle, options)?;
+    footprint::end_part();
     warn_of_a_loose_container(&record);
     let making = Making { bundle: &bundle, namespaces: &namespaces, options, starts_at_once };
     let (child, channel) = give_birth(&dir, &record, &making, &signals, &mut undo)?;
+    footprint::end_part();
     let mut launched = Launched { dir, record, child, channel, master: None, signals };
     undo.record = Some(launched.record.clone());
     accompany(&mut launched, &making)?;

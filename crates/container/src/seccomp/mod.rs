@@ -9,6 +9,8 @@
 //! containers' states beside it.
 
 mod compile;
+#[cfg(target_env = "musl")]
+mod glibc;
 mod unknown;
 
 use std::fs;
