@@ -10,7 +10,9 @@ use cli::ProgressMode;
 use image::{Platform, Reference};
 
 use crate::agents::AgentFlag;
+use crate::annotation::AnnotationFlag;
 use crate::call::Call;
+use crate::output::OutputFlag;
 use crate::progress::{Explain, ProgressFlag};
 use crate::secrets::SecretFlag;
 
@@ -106,6 +108,24 @@ pub(crate) struct Arguments {
     /// Check the Dockerfile and build nothing: --call=check
     #[arg(long)]
     check: bool,
+    /// Where the image goes, besides the store: type=oci|docker|tar|local|image|registry|cacheonly, with
+    /// dest=, name=, push=true, compression=; DIR alone is type=local, - alone type=tar; may be given
+    /// several times [default: the store]
+    #[arg(short, long = "output", value_name = "type=TYPE,…|DIR|-")]
+    pub(crate) outputs: Vec<OutputFlag>,
+    /// Push the image to its registries: --output=type=registry
+    #[arg(long)]
+    pub(crate) push: bool,
+    /// Leave the image in the store, whatever other outputs there are: --output=type=docker
+    #[arg(long)]
+    pub(crate) load: bool,
+    /// Annotate the manifest; with index:, manifest-descriptor: or index-descriptor: in front what
+    /// these words say; manifest[PLATFORM]: for one platform
+    #[arg(long = "annotation", value_name = "[WHERE:]NAME=VALUE")]
+    pub(crate) annotations: Vec<AnnotationFlag>,
+    /// Write what was built to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) metadata_file: Option<PathBuf>,
     /// Write the image's digest to this file
     #[arg(long, value_name = "FILE")]
     pub(crate) iidfile: Option<PathBuf>,

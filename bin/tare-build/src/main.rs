@@ -2,11 +2,13 @@
 //! nothing else; progress and errors go to standard error.
 
 mod agents;
+mod annotation;
 mod arguments;
 mod base64;
 mod call;
 mod failure;
 mod guard;
+mod output;
 mod progress;
 mod secrets;
 
@@ -21,6 +23,7 @@ use cli::ErrorExt as _;
 use store::Store;
 
 use arguments::Arguments;
+use output::{Delivery, Outputs};
 use progress::Explained;
 
 fn main() -> ExitCode {
@@ -38,12 +41,14 @@ fn run() -> anyhow::Result<ExitCode> {
     if !call.is_build() {
         return call.run(&arguments, inputs);
     }
-    let options = arguments.options()?;
+    let outputs = Outputs::resolve(&arguments)?;
+    let options = BuildOptions { unlisted: !outputs.to_store(), ..arguments.options()? };
     let runner = ProgramRunner::new(runtime(&arguments)?);
     let store = Store::open(&arguments.store.path()?)?;
     let report = progress::report(arguments.progress()?);
     let progress = Explained::new(&*report);
     let stop = build::Interrupt::watching(interrupt.flag());
+    outputs.check()?;
     let built = build::build(&store, inputs, &options, &runner, &progress, &stop);
     report.show_findings();
     if let Some(how) = arguments.explain {
@@ -55,7 +60,20 @@ fn run() -> anyhow::Result<ExitCode> {
         fs::write(path, image.digest.to_string())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    cli::print(image.digest)?;
+    let delivery = Delivery {
+        arguments: &arguments,
+        store: &store,
+        image: &image,
+        newest: options.source_date_epoch,
+        interrupt: &interrupt,
+    };
+    let metadata = outputs.deliver(&delivery)?;
+    if let Some(path) = &arguments.metadata_file {
+        metadata.write(path)?;
+    }
+    if !outputs.to_stdout() {
+        cli::print(image.digest)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -91,6 +109,7 @@ fn inputs(arguments: &Arguments) -> anyhow::Result<Inputs> {
 impl Arguments {
     pub(crate) fn options(&self) -> anyhow::Result<BuildOptions> {
         let build_args = self.build_args();
+        let annotations = annotation::given(self, &build_args)?;
         let agents = agents::given(&self.agents)?;
         let forwarded = agents.contains_key("default");
         Ok(BuildOptions {
@@ -101,6 +120,8 @@ impl Arguments {
             target: self.target.clone(),
             platforms: self.platforms.clone(),
             labels: self.labels(),
+            annotations,
+            unlisted: false,
             no_cache: self.no_cache,
             no_cache_filter: self.no_cache_filter.clone(),
             explain: self.explain.is_some(),

@@ -12,6 +12,9 @@ pub(crate) struct CompressionFlags {
     /// them [default: see above]
     #[arg(long, visible_alias = "compression-format", value_name = "FORMAT")]
     compression: Option<Format>,
+    /// Leave layers that are compressed as they are, whatever --compression says
+    #[arg(long, requires = "compression")]
+    keep_compressed: bool,
     /// How hard to compress: 0 to 9 for gzip, 1 to 22 for zstd
     #[arg(long, value_name = "LEVEL")]
     compression_level: Option<u8>,
@@ -45,6 +48,9 @@ impl CompressionFlags {
         let recipe = |compression| Recipe::new(compression, level).map_err(cli::usage);
         Ok(match (self.compression, usual) {
             (Some(Format::Keep), _) => LayerForm::AsStored,
+            (Some(Format::All(compression)), _) if self.keep_compressed => {
+                LayerForm::Compressed(recipe(compression)?)
+            }
             (Some(Format::All(compression)), _) => LayerForm::All(recipe(compression)?),
             (None, LayerForm::AsStored) if level.is_some() => {
                 return Err(cli::usage("--compression-level needs --compression gzip or zstd"));

@@ -81,6 +81,23 @@ pub enum Error {
     /// The archive has no image at all.
     #[error("the archive has no images")]
     Empty,
+    /// A path has no room for the directory in front of it.
+    #[error("{path} cannot be put into a directory of the tar: {error}")]
+    Path {
+        /// The path.
+        path: String,
+        /// Why.
+        error: tree::PathError,
+    },
+    /// A directory cannot be written.
+    #[error("cannot write {path}")]
+    Layout {
+        /// The file or directory.
+        path: std::path::PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// Layers do not fit on each other.
     #[error("the layers make no root file system")]
     Fold(#[from] tree::FoldError),

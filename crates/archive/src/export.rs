@@ -40,30 +40,45 @@ pub fn fold(store: &Store, layers: &[(Descriptor, DiffId)]) -> Result<(Tree, Vec
     Ok((tree, tars))
 }
 
-/// Writes the files of a tree as a tar, in the order of their paths; hard links lead to the first name.
-/// No time in it is later than `newest`.
+/// A root file system to export.
+#[derive(Clone, Copy, Debug)]
+pub struct Root<'a> {
+    /// The directory that it gets in the tar; none without.
+    pub prefix: Option<&'a str>,
+    /// Its files.
+    pub tree: &'a Tree,
+    /// Where their bytes are: the layers that the tree was folded of.
+    pub layers: &'a [Layer],
+}
+
+/// Writes the files of one or several trees as a tar, in the order of their paths; hard links lead to
+/// the first name. No time in it is later than `newest`, in seconds since 1970.
 ///
 /// # Errors
 /// A layer cannot be read, or the stream cannot be written.
 pub fn export(
-    tree: &Tree,
-    layers: &[Layer],
-    newest: Option<Timestamp>,
+    roots: &[Root<'_>],
+    newest: Option<i64>,
     out: impl Write,
     stop: &AtomicBool,
 ) -> Result<Exported, Error> {
     let mut tar = LayerWriter::new(Guarded { out, stop });
-    if let Some(newest) = newest {
-        tar = tar.with_max_mtime(newest);
+    if let Some(seconds) = newest {
+        tar = tar.with_max_mtime(Timestamp { seconds, nanoseconds: 0 });
     }
-    let mut exporter =
-        Exporter { tree, tars: open(layers)?, tar, names: HashMap::new(), stop, entries: 0 };
-    for (path, id) in tree.walk() {
-        exporter.node(path, id)?;
+    let mut entries = 0;
+    for root in roots {
+        let tars = open(root.layers)?;
+        let names = HashMap::new();
+        let mut exporter = Exporter { root: *root, tars, tar, names, stop, entries };
+        for (path, id) in root.tree.walk() {
+            exporter.node(path, id)?;
+        }
+        entries = exporter.entries;
+        tar = exporter.tar;
     }
-    let entries = exporter.entries;
-    let size = exporter.tar.position();
-    let (mut out, _) = exporter.tar.finish().map_err(failed(stop))?;
+    let size = tar.position();
+    let (mut out, _) = tar.finish().map_err(failed(stop))?;
     out.flush().map_err(|error| Error::Write(tree::WriteError::Finish(error)))?;
     Ok(Exported { entries, size })
 }
@@ -77,7 +92,7 @@ fn open(layers: &[Layer]) -> Result<Vec<(File, PathBuf)>, Error> {
 }
 
 struct Exporter<'a, W: Write> {
-    tree: &'a Tree,
+    root: Root<'a>,
     tars: Vec<(File, PathBuf)>,
     tar: LayerWriter<Guarded<'a, W>>,
     /// The first name of each file that has several.
@@ -89,7 +104,8 @@ struct Exporter<'a, W: Write> {
 impl<W: Write> Exporter<'_, W> {
     fn node(&mut self, path: LayerPath, id: NodeId) -> Result<(), Error> {
         self.entries += 1;
-        let node = self.tree.node(id);
+        let path = self.placed(path)?;
+        let node = self.root.tree.node(id);
         let first = self.names.get(&id);
         let kind = first.map_or_else(|| node.entry_kind(), |it| EntryKind::HardLink(it.clone()));
         let linked = first.is_some();
@@ -103,6 +119,12 @@ impl<W: Write> Exporter<'_, W> {
         }
         let entry = Entry { path, kind, metadata: node.metadata.clone() };
         self.tar.append(&entry).map_err(failed(self.stop))
+    }
+
+    fn placed(&self, path: LayerPath) -> Result<LayerPath, Error> {
+        let Some(prefix) = self.root.prefix else { return Ok(path) };
+        let joined = [prefix.as_bytes(), b"/", path.as_bytes()].concat();
+        LayerPath::new(joined).map_err(|error| Error::Path { path: path.to_string(), error })
     }
 
     fn file(

@@ -4,6 +4,7 @@
 //! ```text
 //! save    store ─▶ oci-layout, index.json, [manifest.json], blobs/sha256/…  ─▶ stream
 //! load    stream ─▶ blobs, each into the store as it comes ─▶ what names them, read at the end
+//! lay out store ─▶ the same as save, into a directory that may have images already
 //! export  layers ─▶ Tree ─▶ one tar, each file's bytes straight from its layer's tar
 //! ```
 //!
@@ -14,11 +15,13 @@
 
 mod error;
 mod export;
+mod layout;
 mod load;
 mod name;
 mod save;
 
 pub use error::Error;
-pub use export::{Exported, export, fold};
+pub use export::{Exported, Root, export, fold};
+pub use layout::lay_out;
 pub use load::{Loaded, load};
 pub use save::{Format, RefName, Saved, Saving, save};

@@ -16,6 +16,9 @@ use tree::{Entry, EntryKind, LayerPath, LayerSink, LayerWriter, Metadata};
 use crate::Error;
 use crate::name::{CONTAINERD, REF_NAME};
 
+/// What `oci-layout` says.
+pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
+
 /// The kinds of archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -71,6 +74,22 @@ pub fn save(
     out: impl Write,
     watch: Watch<'_>,
 ) -> Result<Vec<Descriptor>, Error> {
+    let packed = pack(store, images, saving, watch)?;
+    let mut archive = Archive { tar: LayerWriter::new(Guarded { out, stop: watch.stop }) };
+    archive.documents(&packed, saving)?;
+    archive.blobs(packed.iter().map(|(outgoing, _)| outgoing))?;
+    let (mut out, _) = archive.tar.finish().map_err(failed(watch.stop))?;
+    out.flush().map_err(|error| Error::Write(tree::WriteError::Finish(error)))?;
+    Ok(packed.iter().map(|(outgoing, _)| outgoing.image().descriptor.clone()).collect())
+}
+
+/// The images in the form that is asked for, each with its names.
+pub(crate) fn pack<'a>(
+    store: &Store,
+    images: &'a [Saved],
+    saving: Saving<'_>,
+    watch: Watch<'_>,
+) -> Result<Vec<(Outgoing, &'a Saved)>, Error> {
     let host = Platform::host();
     let mut packed = Vec::new();
     for image in images {
@@ -80,14 +99,9 @@ pub fn save(
         };
         let platform = platform.filter(|_| is_index(&image.image) || saving.platform.is_some());
         let outgoing = store.outgoing(&image.image, platform, saving.form, watch);
-        packed.push((outgoing.map_err(stopped)?, &image.names[..]));
+        packed.push((outgoing.map_err(stopped)?, image));
     }
-    let mut archive = Archive { tar: LayerWriter::new(Guarded { out, stop: watch.stop }) };
-    archive.documents(&packed, saving)?;
-    archive.blobs(packed.iter().map(|(outgoing, _)| outgoing))?;
-    let (mut out, _) = archive.tar.finish().map_err(failed(watch.stop))?;
-    out.flush().map_err(|error| Error::Write(tree::WriteError::Finish(error)))?;
-    Ok(packed.iter().map(|(outgoing, _)| outgoing.image().descriptor.clone()).collect())
+    Ok(packed)
 }
 
 fn is_index(image: &Descriptor) -> bool {
@@ -137,15 +151,13 @@ struct Archive<'a, W: Write> {
 impl<W: Write> Archive<'_, W> {
     fn documents(
         &mut self,
-        packed: &[(Outgoing, &[Reference])],
+        packed: &[(Outgoing, &Saved)],
         saving: Saving<'_>,
     ) -> Result<(), Error> {
-        self.file("oci-layout", br#"{"imageLayoutVersion":"1.0.0"}"#)?;
+        self.file("oci-layout", LAYOUT)?;
         self.file("index.json", &bytes(&index(packed, saving.ref_name)))?;
         if saving.format == Format::Docker {
-            let images: Result<Vec<Value>, Error> =
-                packed.iter().map(|(outgoing, names)| docker_entry(outgoing, names)).collect();
-            self.file("manifest.json", &bytes(&Value::Array(images?)))?;
+            self.file("manifest.json", &bytes(&docker_list(packed)?))?;
         }
         Ok(())
     }
@@ -191,38 +203,56 @@ fn path(name: &str) -> LayerPath {
     LayerPath::new(name).expect("the names of an archive are short and plain")
 }
 
-fn blob_path(digest: &Digest) -> String {
+pub(crate) fn blob_path(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     serde_json::to_vec(value).expect("a JSON value is JSON")
 }
 
-/// The index of the layout: an entry for each name.
-fn index(packed: &[(Outgoing, &[Reference])], ref_name: RefName) -> Value {
-    let mut entries = Vec::new();
-    for (outgoing, names) in packed {
-        let image = &outgoing.image().descriptor;
-        let entry = json!({
-            "mediaType": image.media_type().to_string(),
-            "digest": image.digest().to_string(),
-            "size": image.size(),
-        });
-        if names.is_empty() {
-            entries.push(entry.clone());
-        }
-        for name in *names {
-            let mut entry = entry.clone();
-            let short = match ref_name {
-                RefName::Full => name.to_string(),
-                RefName::Tag => name.tag().unwrap_or("latest").to_owned(),
-            };
-            entry["annotations"] = json!({ CONTAINERD: name.to_string(), REF_NAME: short });
-            entries.push(entry);
-        }
-    }
+/// The index of the layout.
+fn index(packed: &[(Outgoing, &Saved)], ref_name: RefName) -> Value {
+    let entries: Vec<Value> =
+        packed.iter().flat_map(|(outgoing, saved)| entries(outgoing, saved, ref_name)).collect();
     json!({ "schemaVersion": 2, "mediaType": media_type::INDEX, "manifests": entries })
+}
+
+/// What an image has in the index: an entry for each name. What the store's own entry says of it
+/// besides its name, it says, too.
+pub(crate) fn entries(outgoing: &Outgoing, saved: &Saved, ref_name: RefName) -> Vec<Value> {
+    let image = &outgoing.image().descriptor;
+    let mut entry = json!({
+        "mediaType": image.media_type().to_string(),
+        "digest": image.digest().to_string(),
+        "size": image.size(),
+    });
+    let own = saved.image.annotations().iter().flatten();
+    let own: BTreeMap<&String, &String> =
+        own.filter(|(name, _)| ![CONTAINERD, REF_NAME].contains(&name.as_str())).collect();
+    if !own.is_empty() {
+        entry["annotations"] = json!(own);
+    }
+    let named = |name: &Reference| {
+        let mut entry = entry.clone();
+        entry["annotations"][CONTAINERD] = name.to_string().into();
+        entry["annotations"][REF_NAME] = match ref_name {
+            RefName::Full => name.to_string(),
+            RefName::Tag => name.tag().unwrap_or("latest").to_owned(),
+        }
+        .into();
+        entry
+    };
+    match saved.names.is_empty() {
+        true => vec![entry],
+        false => saved.names.iter().map(named).collect(),
+    }
+}
+
+/// Docker's `manifest.json`.
+pub(crate) fn docker_list(packed: &[(Outgoing, &Saved)]) -> Result<Value, Error> {
+    let images = packed.iter().map(|(outgoing, saved)| docker_entry(outgoing, &saved.names));
+    Ok(Value::Array(images.collect::<Result<_, _>>()?))
 }
 
 /// An image as docker's `manifest.json` lists it.

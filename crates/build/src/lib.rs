@@ -17,6 +17,7 @@
 //! What one leaves that is killed is ended by its guard ([`clean_up`]), or else by the next build.
 
 mod agent;
+mod annotations;
 mod check;
 mod context;
 mod copy;
@@ -52,8 +53,8 @@ pub use error::Error;
 pub use explain::{Change, Explanation, Reason};
 pub use interrupt::Interrupt;
 pub use options::{
-    AgentSource, BuildOptions, ContextSource, DockerfileSource, GitProgram, Host, Inputs,
-    NamedSource, SecretValue, Volume,
+    AgentSource, Annotation, AnnotationTarget, BuildOptions, ContextSource, DockerfileSource,
+    GitProgram, Host, Inputs, NamedSource, SecretValue, Volume,
 };
 pub use progress::{Event, Progress, Silent, StepId};
 pub use result::BuiltImage;
@@ -226,6 +227,9 @@ fn finish(solvers: &[Solver<'_>], options: &BuildOptions) -> Result<BuiltImage, 
         [solver] if !options.multi_platform => result::image(solver)?,
         solvers => result::index(store, solvers)?,
     };
+    if options.unlisted {
+        return Ok(image);
+    }
     for tag in &options.tags {
         store.tag(tag, &image.manifest)?;
     }

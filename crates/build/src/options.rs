@@ -38,6 +38,10 @@ pub struct BuildOptions {
     pub multi_platform: bool,
     /// `--label`
     pub labels: Vec<(String, String)>,
+    /// `--annotation`
+    pub annotations: Vec<Annotation>,
+    /// Leave the image out of the store's index: it is taken elsewhere.
+    pub unlisted: bool,
     /// Do every step again. What they give is remembered as ever.
     pub no_cache: bool,
     /// Do every step of these stages again, as `no_cache` does for all. Names of no stage are ignored.
@@ -77,6 +81,32 @@ pub struct BuildOptions {
     pub driver: Option<Driver>,
     /// `SOURCE_DATE_EPOCH`: all times in the image are at most this, in seconds since 1970.
     pub source_date_epoch: Option<i64>,
+}
+
+/// A remark in what names an image, not in its configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Annotation {
+    /// What gets it.
+    pub on: AnnotationTarget,
+    /// Only in the image for this platform; in all without.
+    pub platform: Option<Platform>,
+    /// Its name, such as `org.opencontainers.image.title`.
+    pub name: String,
+    /// What it says.
+    pub value: String,
+}
+
+/// What can have annotations (image-spec, annotations.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnnotationTarget {
+    /// The manifest of an image.
+    Manifest,
+    /// The index of several.
+    Index,
+    /// What names a manifest: in the index, or where there is none in the layout.
+    ManifestDescriptor,
+    /// What names the index in the layout.
+    IndexDescriptor,
 }
 
 /// Where the Dockerfile is.

@@ -6,9 +6,10 @@ use image::manifest::{self, Descriptor};
 use image::{DateTime, Digest, History, ImageConfig, Platform, media_type};
 use store::Store;
 
-use crate::Error;
+use crate::AnnotationTarget as Target;
 use crate::plan::Stage;
-use crate::solve::{Snapshot, Solver};
+use crate::solve::{Session, Snapshot, Solver};
+use crate::{Error, annotations};
 
 /// An image that was built, or an index of several.
 #[derive(Clone, Debug)]
@@ -31,15 +32,27 @@ impl BuiltImage {
 
 /// Writes configuration and manifest of the image.
 pub(crate) fn image(solver: &Solver<'_>) -> Result<BuiltImage, Error> {
-    let (manifest, _) = put(solver)?;
+    let (mut manifest, platform) = put(solver)?;
+    let annotations = annotations::of(solver, Target::ManifestDescriptor, Some(&platform));
+    manifest.set_annotations(annotations);
     BuiltImage::new(manifest)
 }
 
 /// Writes the images, and an index of them by their platforms.
 pub(crate) fn index(store: &Store, solvers: &[Solver<'_>]) -> Result<BuiltImage, Error> {
-    let images: Result<Vec<_>, Error> = solvers.iter().map(put).collect();
-    let index = manifest::index(images?);
-    BuiltImage::new(store.put_json(media_type::INDEX, &index)?)
+    let mut images = Vec::new();
+    for solver in solvers {
+        let (mut manifest, platform) = put(solver)?;
+        let annotations = annotations::of(solver, Target::ManifestDescriptor, Some(&platform));
+        manifest.set_annotations(annotations);
+        images.push((manifest, platform));
+    }
+    let mut index = manifest::index(images);
+    let session: &Session<'_> = &solvers[0];
+    index.set_annotations(annotations::of(session, Target::Index, None));
+    let mut index = store.put_blob(media_type::INDEX, &manifest::index_to_json(&index))?;
+    index.set_annotations(annotations::of(session, Target::IndexDescriptor, None));
+    BuiltImage::new(index)
 }
 
 fn put(solver: &Solver<'_>) -> Result<(Descriptor, Platform), Error> {
@@ -50,7 +63,9 @@ fn put(solver: &Solver<'_>) -> Result<(Descriptor, Platform), Error> {
     let platform = config.platform();
     let config = solver.store.put_json(media_type::CONFIG, &config)?;
     let layers = files.layers.iter().map(|layer| oci(&layer.descriptor)).collect();
-    Ok((solver.store.put_manifest(&manifest::manifest(config, layers))?, platform))
+    let mut manifest = manifest::manifest(config, layers);
+    manifest.set_annotations(annotations::of(solver, Target::Manifest, Some(&platform)));
+    Ok((solver.store.put_manifest(&manifest)?, platform))
 }
 
 /// A layer of a docker image by the name that OCI has for the same.

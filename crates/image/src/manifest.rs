@@ -65,6 +65,19 @@ pub fn to_json(manifest: &ImageManifest) -> Vec<u8> {
     serde_json::to_vec(&in_order).expect("maps with text keys serialize")
 }
 
+/// The bytes of an index, in order for the same reason.
+pub fn index_to_json(index: &ImageIndex) -> Vec<u8> {
+    let in_order = IndexInOrder {
+        schema_version: index.schema_version(),
+        media_type: index.media_type().as_ref(),
+        artifact_type: index.artifact_type().as_ref(),
+        manifests: index.manifests().iter().map(Into::into).collect(),
+        subject: index.subject().as_ref().map(Into::into),
+        annotations: sorted(index.annotations()),
+    };
+    serde_json::to_vec(&in_order).expect("maps with text keys serialize")
+}
+
 type MediaType = oci_spec::image::MediaType;
 
 fn sorted(map: &Option<HashMap<String, String>>) -> Option<BTreeMap<&str, &str>> {
@@ -82,6 +95,21 @@ struct InOrder<'a> {
     artifact_type: Option<&'a MediaType>,
     config: DescriptorInOrder<'a>,
     layers: Vec<DescriptorInOrder<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<DescriptorInOrder<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<BTreeMap<&'a str, &'a str>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IndexInOrder<'a> {
+    schema_version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    media_type: Option<&'a MediaType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_type: Option<&'a MediaType>,
+    manifests: Vec<DescriptorInOrder<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<DescriptorInOrder<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -137,5 +165,18 @@ mod tests {
         let text = String::from_utf8(bytes).unwrap();
         assert!(text.starts_with(r#"{"schemaVersion":2,"mediaType":"#), "{text}");
         assert!(text.contains(r#"{"a":"1","b":"1","m":"1","z":"1"}"#), "{text}");
+    }
+
+    #[test]
+    fn an_index_is_in_order_too() {
+        let image = descriptor(media_type::MANIFEST, Digest::of(b"manifest"), 8);
+        let mut index = index([(image, "linux/arm64".parse().unwrap())]);
+        assert_eq!(index_to_json(&index), serde_json::to_vec(&index).unwrap());
+        let pairs = ["z", "a", "m", "b"].map(|key| (key.to_owned(), "1".to_owned()));
+        index.set_annotations(Some(pairs.into()));
+        let bytes = index_to_json(&index);
+        assert_eq!(serde_json::from_slice::<ImageIndex>(&bytes).unwrap(), index);
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(text.ends_with(r#""annotations":{"a":"1","b":"1","m":"1","z":"1"}}"#), "{text}");
     }
 }

@@ -39,4 +39,4 @@ pub use mount::{Mount, ReadWrite, mount, mount_memory};
 pub use prepare::{Base, LayerTar, Prepared, prepare, prepare_over};
 pub use remove::remove;
 pub use unmount::{is_mounted, unmount};
-pub use unpack::unpack;
+pub use unpack::{unpack, unpack_over};

@@ -7,6 +7,7 @@
 mod content;
 mod metadata;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File};
 use std::io;
@@ -16,10 +17,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, linkat, makedev, mkdirat, mknodat,
-    openat, openat2, symlinkat,
+    openat, openat2, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
-use tree::{Device, FileContent, LayerPath, Node, NodeId, NodeKind, Tree};
+use tree::{Device, FileContent, LayerPath, Metadata, Node, NodeId, NodeKind, Tree};
 
 use crate::remove::{clear, remove};
 use crate::{Base, Error, LayerTar};
@@ -44,6 +45,22 @@ pub fn unpack(tree: &Tree, layers: &[LayerTar], target: &Path) -> Result<(), Err
     })
 }
 
+/// Writes the tree into a directory that may have files: what is in the way of one of the tree's is
+/// replaced, directories become one, and the rest stays. All belongs to `owner` (user and group), and
+/// has of extended attributes only those of users (xattr(7)).
+///
+/// # Errors
+/// As [`unpack`]; what was written stays.
+pub fn unpack_over(
+    tree: &Tree,
+    layers: &[LayerTar],
+    target: &Path,
+    owner: (u32, u32),
+) -> Result<(), Error> {
+    std::fs::create_dir_all(target).map_err(Error::io("create", target))?;
+    write(tree, layers, target, None, Some(owner))
+}
+
 /// As [`unpack`], into a directory that is there and empty; leaves what it made when it fails. Files
 /// that are the same in `base` become one with those.
 pub(crate) fn unpack_into(
@@ -51,6 +68,16 @@ pub(crate) fn unpack_into(
     layers: &[LayerTar],
     target: &Path,
     base: Option<&Base>,
+) -> Result<(), Error> {
+    write(tree, layers, target, base, None)
+}
+
+fn write(
+    tree: &Tree,
+    layers: &[LayerTar],
+    target: &Path,
+    base: Option<&Base>,
+    over: Option<(u32, u32)>,
 ) -> Result<(), Error> {
     let root = openat(CWD, target, DIRECTORY, Mode::empty()).map_err(Error::io("open", target))?;
     let base = base.and_then(|base| {
@@ -64,11 +91,13 @@ pub(crate) fn unpack_into(
         parent: None,
         root,
         base,
+        over,
         names: HashMap::new(),
     };
     let mut directories = Vec::new();
     for (path, id) in tree.walk() {
-        if tree.node(id).is_directory() {
+        // The directory that files are laid over stays its owner's.
+        if tree.node(id).is_directory() && !(path.is_root() && over.is_some()) {
             directories.push((path.clone(), id));
         }
         if !path.is_root() {
@@ -105,6 +134,8 @@ struct Unpacker<'a> {
     root: OwnedFd,
     /// Another tree, and the directory that has its files.
     base: Option<(&'a Tree, OwnedFd)>,
+    /// Whose the files become, where others may be in their way.
+    over: Option<(u32, u32)>,
     /// The directory of the last file, open.
     parent: Option<(LayerPath, OwnedFd)>,
     /// The first name of each file that has several.
@@ -115,6 +146,9 @@ impl Unpacker<'_> {
     fn make(&mut self, path: LayerPath, id: NodeId) -> Result<(), Error> {
         let node = self.tree.node(id);
         self.open_parent(&path)?;
+        if self.over.is_some() && self.is_there(&path, node.is_directory())? {
+            return Ok(());
+        }
         if node.links > 1 && !node.is_directory() {
             if let Some(first) = self.names.get(&id) {
                 return self.link(first, &path);
@@ -126,6 +160,31 @@ impl Unpacker<'_> {
             NodeKind::File { layer, content } => self.make_file(&path, node, *layer, content),
             _ => self.make_special(&path, node),
         }
+    }
+
+    /// Removes what is in the way; `true` where a directory is wanted and is there.
+    fn is_there(&self, path: &LayerPath, directory: bool) -> Result<bool, Error> {
+        let found = match statat(self.parent(), name(path), AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(false),
+            found => self.check("examine", path, found)?,
+        };
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::Directory if directory => return Ok(true),
+            FileType::Directory => remove(&self.full(path))?,
+            _ => {
+                let unlinked = unlinkat(self.parent(), name(path), AtFlags::empty());
+                self.check("replace", path, unlinked)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// What a file gets: its own, or its new owner's.
+    fn metadata<'m>(&self, node: &'m Node) -> Cow<'m, Metadata> {
+        let Some((uid, gid)) = self.over else { return Cow::Borrowed(&node.metadata) };
+        let mut metadata = Metadata { uid, gid, ..node.metadata.clone() };
+        metadata.xattrs.retain(|name, _| name.starts_with(b"user."));
+        Cow::Owned(metadata)
     }
 
     /// Opens the parent of `path`, unless it is open from the last file.
@@ -172,7 +231,7 @@ impl Unpacker<'_> {
         let file = openat(self.parent(), name(path), NEW_FILE, PRIVATE);
         let file = File::from(self.check("create", path, file)?);
         self.tars.copy(layer, content, &file, path, self.target)?;
-        metadata::set_open(&file, &node.metadata).map_err(|error| self.refused(path, error))
+        metadata::set_open(&file, &self.metadata(node)).map_err(|error| self.refused(path, error))
     }
 
     /// Gives the base's file a name here, if it is the same in all respects and can have one more.
@@ -202,7 +261,7 @@ impl Unpacker<'_> {
         }
         self.check("create", path, made)?;
         let is_symlink = matches!(node.kind, NodeKind::Symlink(_));
-        metadata::set_named(self.parent(), name(path), &node.metadata, is_symlink)
+        metadata::set_named(self.parent(), name(path), &self.metadata(node), is_symlink)
             .map_err(|error| self.refused(path, error))
     }
 
@@ -212,7 +271,7 @@ impl Unpacker<'_> {
 
     fn finish_directory(&self, path: &LayerPath, id: NodeId) -> Result<(), Error> {
         let directory = self.check("open", path, self.open_directory(path))?;
-        metadata::set_open(&directory, &self.tree.node(id).metadata)
+        metadata::set_open(&directory, &self.metadata(self.tree.node(id)))
             .map_err(|error| self.refused(path, error))
     }
 

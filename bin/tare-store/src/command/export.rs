@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use archive::Root;
 use cli::{Destination, Interrupt, Progress};
 use image::Platform;
 use store::Store;
@@ -34,8 +35,9 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
     let (tree, layers) =
         archive::fold(store, &image.layers()).map_err(explain).with_context(failed)?;
     let bar = Progress::new(arguments.shown.mode()).bytes("exporting", None);
+    let root = Root { prefix: None, tree: &tree, layers: &layers };
     let out = bar.writer(&mut destination);
-    let exported = archive::export(&tree, &layers, None, out, &interrupt.flag())
+    let exported = archive::export(&[root], None, out, &interrupt.flag())
         .map_err(explain)
         .with_context(failed)?;
     destination.finish()?;
