@@ -1,6 +1,7 @@
 //! A file for each command: its arguments, one call, what it prints.
 
 pub(crate) mod bundle;
+pub(crate) mod copy;
 pub(crate) mod export;
 pub(crate) mod fetch;
 pub(crate) mod gc;
@@ -9,9 +10,11 @@ pub(crate) mod import;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod load;
+pub(crate) mod login;
 pub(crate) mod ls;
 pub(crate) mod pull;
 pub(crate) mod push;
+pub(crate) mod remote;
 pub(crate) mod rm;
 pub(crate) mod save;
 pub(crate) mod tag;

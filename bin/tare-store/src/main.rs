@@ -10,6 +10,8 @@ mod compression;
 mod find;
 mod registries;
 mod source;
+mod terminal;
+mod transport;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,18 @@ enum Command {
     Pull(command::pull::Arguments),
     /// Send an image to a registry
     Push(Box<command::push::Arguments>),
+    /// Copy an image from anywhere to anywhere: registries, layouts, archives, the store
+    Copy(Box<command::copy::Arguments>),
+    /// List the tags of a repository in a registry
+    ListTags(command::remote::TagArguments),
+    /// List what refers to an image in a registry: signatures, attestations
+    Referrers(command::remote::ReferrerArguments),
+    /// Remove an image from a registry
+    Delete(command::remote::DeleteArguments),
+    /// Keep a login for a registry
+    Login(command::login::Arguments),
+    /// Take a login for a registry away
+    Logout(command::login::LogoutArguments),
     /// Get a file from a web server into the store, as a blob
     Fetch(command::fetch::Arguments),
     /// Make an image of a root file system's tar
@@ -71,14 +85,20 @@ fn main() -> ExitCode {
 
 fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let command = match arguments.command {
-        // The one command that needs no store.
+        // The commands that need no store.
         Command::Unbundle(arguments) => return command::unbundle::run(&arguments),
+        Command::ListTags(arguments) => return command::remote::tags(&arguments),
+        Command::Referrers(arguments) => return command::remote::referrers(&arguments),
+        Command::Delete(arguments) => return command::remote::delete(&arguments),
+        Command::Login(arguments) => return command::login::run(&arguments),
+        Command::Logout(arguments) => return command::login::logout(&arguments),
         command => command,
     };
     let store = Store::open(&arguments.store.path()?)?;
     match command {
         Command::Pull(arguments) => command::pull::run(&arguments, &store),
         Command::Push(arguments) => command::push::run(&arguments, &store),
+        Command::Copy(arguments) => command::copy::run(&arguments, &store),
         Command::Fetch(arguments) => command::fetch::run(&arguments, &store),
         Command::Import(arguments) => command::import::run(&arguments, &store),
         Command::Export(arguments) => command::export::run(&arguments, &store),
@@ -91,7 +111,12 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Rm(arguments) => command::rm::run(&arguments, &store),
         Command::Gc(arguments) => command::gc::run(&arguments, &store),
         Command::Bundle(arguments) => command::bundle::run(&arguments, &store),
-        Command::Unbundle(arguments) => command::unbundle::run(&arguments),
         Command::Info(arguments) => command::info::run(&arguments, &store),
+        Command::Unbundle(arguments) => command::unbundle::run(&arguments),
+        Command::ListTags(arguments) => command::remote::tags(&arguments),
+        Command::Referrers(arguments) => command::remote::referrers(&arguments),
+        Command::Delete(arguments) => command::remote::delete(&arguments),
+        Command::Login(arguments) => command::login::run(&arguments),
+        Command::Logout(arguments) => command::login::logout(&arguments),
     }
 }

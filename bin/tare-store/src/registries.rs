@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use cli::Interrupted;
 use image::Reference;
 use registry::{Credentials, Options, Proxies, Trust};
@@ -35,13 +35,26 @@ pub(crate) struct RegistryFlags {
 
 impl RegistryFlags {
     pub(crate) fn options(&self) -> anyhow::Result<Options> {
+        let credentials = credentials(self.authfile.as_deref())?;
+        Ok(Options { credentials, ..self.options_without_login() })
+    }
+
+    /// As [`RegistryFlags::options`], for a login that is not kept yet.
+    pub(crate) fn options_without_login(&self) -> Options {
         let verify = self.tls_verify && !self.insecure;
-        Ok(Options {
-            trust: if verify { trust() } else { Trust::Anybody },
-            credentials: credentials(self.authfile.as_deref())?,
-            proxies: proxies(),
-            ..Options::default()
-        })
+        let trust = if verify { trust() } else { Trust::Anybody };
+        Options { trust, proxies: proxies(), ..Options::default() }
+    }
+
+    /// Where a new login is kept: in the file that is named, or where podman keeps them.
+    pub(crate) fn login_file(&self) -> anyhow::Result<PathBuf> {
+        let usual = || credential_files().into_iter().next();
+        self.authfile.clone().or_else(usual).ok_or_else(|| anyhow!("there is no place for logins"))
+    }
+
+    /// All files that may have logins.
+    pub(crate) fn login_files(&self) -> Vec<PathBuf> {
+        self.authfile.clone().map_or_else(credential_files, |named| vec![named])
     }
 }
 

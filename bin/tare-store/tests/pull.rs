@@ -186,7 +186,7 @@ fn an_error_says_what_failed_where_and_why_and_what_to_try() {
              caused by: cannot get manifest 2 of app from {host}\n  \
              caused by: the registry answered 404 Not Found: NAME_UNKNOWN\n  \
              hint: check the name and the tag; list the tags with: \
-             skopeo list-tags docker://{host}/app\n"
+             tare-store list-tags {host}/app\n"
         )
     );
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));

@@ -13,6 +13,7 @@
 //! disk, its blobs are checked against the digests that name them, and an image gets a name in the store
 //! when all of it is there.
 
+mod directory;
 mod error;
 mod export;
 mod layout;
@@ -20,6 +21,7 @@ mod load;
 mod name;
 mod save;
 
+pub use directory::{read_directory, write_directory};
 pub use error::Error;
 pub use export::{Exported, Root, export, fold};
 pub use layout::lay_out;

@@ -58,6 +58,9 @@ pub struct Saved {
     pub image: Descriptor,
     /// Its names.
     pub names: Vec<Reference>,
+    /// One more name for its entry in a layout's index, which need not be a reference; it takes the
+    /// place of the first of the names.
+    pub ref_name: Option<String>,
 }
 
 /// Writes an archive of images, and gives what names each of them in it.
@@ -243,10 +246,14 @@ pub(crate) fn entries(outgoing: &Outgoing, saved: &Saved, ref_name: RefName) -> 
         .into();
         entry
     };
-    match saved.names.is_empty() {
-        true => vec![entry],
-        false => saved.names.iter().map(named).collect(),
+    let mut entries: Vec<Value> = saved.names.iter().map(named).collect();
+    if let Some(name) = &saved.ref_name {
+        if entries.is_empty() {
+            entries.push(entry.clone());
+        }
+        entries[0]["annotations"][REF_NAME] = name.clone().into();
     }
+    if entries.is_empty() { vec![entry] } else { entries }
 }
 
 /// Docker's `manifest.json`.

@@ -51,7 +51,8 @@ fn saved(
     let never = AtomicBool::new(false);
     let watch = Watch { hear: &|_| {}, stop: &never };
     let saving = Saving { format, platform, form: LayerForm::AsStored, ref_name: RefName::Tag };
-    let image = Saved { image: image.clone(), names: vec!["app:1".parse().unwrap()] };
+    let image =
+        Saved { image: image.clone(), names: vec!["app:1".parse().unwrap()], ref_name: None };
     let mut bytes = Vec::new();
     save(store, &[image], saving, &mut bytes, watch)?;
     Ok(bytes)

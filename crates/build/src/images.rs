@@ -93,7 +93,7 @@ impl Images<'_> {
             _ => (rest, None),
         };
         let path = Path::new(path);
-        let found = self.store.copy_from_layout(path, name, digest, &request.platform)?;
+        let found = self.store.copy_from_layout(path, name, digest, Some(&request.platform))?;
         found.ok_or_else(|| Error::NoImage { name: request.name.clone(), pull: None })
     }
 

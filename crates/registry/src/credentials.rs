@@ -28,6 +28,14 @@ pub enum CredentialsError {
         /// Why.
         source: std::io::Error,
     },
+    /// The file cannot be written.
+    #[error("cannot write the credentials to {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The file is not JSON of the known shape. What is wrong is not shown: it may be a secret.
     #[error("cannot understand the credentials in {}: bad JSON at line {line}, column {column}", path.display())]
     Parse {
@@ -120,6 +128,15 @@ impl Credentials {
         Ok(Self { files })
     }
 
+    /// A login for one registry, that of no file.
+    pub fn of(registry: &str, user: &str, password: &str) -> Self {
+        let (username, password) = (user.to_owned(), password.to_owned());
+        let auth = Auth { username, password, ..Auth::default() };
+        let auths = HashMap::from([(registry.to_owned(), auth)]);
+        let file = AuthFile { auths, ..AuthFile::default() };
+        Self { files: vec![(PathBuf::from("the command line"), file)] }
+    }
+
     /// The secret for a repository: that of the longest prefix of `registry/repository` that a file
     /// knows, or `None`.
     ///
@@ -149,7 +166,7 @@ fn keys(registry: &str, repository: &str) -> Vec<String> {
     std::iter::once(full.clone()).chain(shorter).chain(hub).collect()
 }
 
-fn parse(text: &[u8], path: &Path) -> Result<AuthFile, CredentialsError> {
+pub(crate) fn parse(text: &[u8], path: &Path) -> Result<AuthFile, CredentialsError> {
     // Docker makes the file empty where it has nothing to say.
     if text.trim_ascii().is_empty() {
         return Ok(AuthFile::default());
@@ -161,9 +178,17 @@ fn parse(text: &[u8], path: &Path) -> Result<AuthFile, CredentialsError> {
     Ok(parsed.with_plain_keys())
 }
 
+/// A registry as a file may name it, without the rest of a URL.
+pub(crate) fn plain_key(key: &str) -> String {
+    let bare = key.trim_start_matches("https://").trim_start_matches("http://");
+    let is_url = bare.len() != key.len();
+    let bare = if is_url { bare.split('/').next().unwrap_or(bare) } else { bare };
+    bare.trim_end_matches('/').to_owned()
+}
+
 #[derive(Clone, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct AuthFile {
+pub(crate) struct AuthFile {
     auths: HashMap<String, Auth>,
     creds_store: Option<String>,
     cred_helpers: HashMap<String, String>,
@@ -188,12 +213,7 @@ impl fmt::Debug for AuthFile {
 impl AuthFile {
     /// Old files name a registry by a URL: `https://index.docker.io/v1/`.
     fn with_plain_keys(mut self) -> Self {
-        let plain = |key: String| {
-            let bare = key.trim_start_matches("https://").trim_start_matches("http://");
-            let is_url = bare.len() != key.len();
-            let bare = if is_url { bare.split('/').next().unwrap_or(bare) } else { bare };
-            bare.trim_end_matches('/').to_owned()
-        };
+        let plain = |key: String| plain_key(&key);
         self.auths = self.auths.into_iter().map(|(key, auth)| (plain(key), auth)).collect();
         self.cred_helpers =
             self.cred_helpers.into_iter().map(|(key, helper)| (plain(key), helper)).collect();

@@ -88,6 +88,16 @@ impl Endpoint {
         format!("{}{}/blobs/uploads/", self.base(scheme), self.repository)
     }
 
+    /// Where the tags of the repository are listed.
+    pub(crate) fn tags(&self, scheme: Scheme) -> String {
+        format!("{}{}/tags/list", self.base(scheme), self.repository)
+    }
+
+    /// Where what refers to a manifest is listed.
+    pub(crate) fn referrers(&self, scheme: Scheme, digest: &str) -> String {
+        format!("{}{}/referrers/{digest}", self.base(scheme), self.repository)
+    }
+
     /// A manifest's URL; `reference` is a tag or a digest.
     pub(crate) fn manifest(&self, scheme: Scheme, reference: &str) -> String {
         format!("{}{}/manifests/{reference}", self.base(scheme), self.repository)

@@ -229,12 +229,12 @@ impl Failure {
         Some(match self {
             Self::LoginNeeded { .. } | Self::Status { status: 401 | 403, .. } => format!(
                 "check the name: registries answer so for repositories that do not exist, too; if it \
-                 is private, log in first with: docker login {registry}, or: skopeo login {registry}"
+                 is private, log in first with: tare-store login {registry}"
             ),
-            Self::LoginRefused { .. } => format!("log in again with: docker login {registry}"),
+            Self::LoginRefused { .. } => format!("log in again with: tare-store login {registry}"),
             Self::Status { status: 404, .. } => {
                 format!(
-                    "check the name and the tag; list the tags with: skopeo list-tags docker://{registry}/{repository}"
+                    "check the name and the tag; list the tags with: tare-store list-tags {registry}/{repository}"
                 )
             }
             Self::Status { status: 405, .. } => {

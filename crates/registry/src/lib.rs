@@ -19,6 +19,7 @@
 //! [`Options`]. A pull that fails leaves blobs without a name at most, never half of one.
 
 mod auth;
+mod auth_file;
 mod blob;
 mod cancel;
 mod challenge;
@@ -27,6 +28,7 @@ mod endpoint;
 mod error;
 mod failure;
 mod fetch;
+mod find;
 mod manifest;
 mod mounts;
 mod options;
@@ -35,15 +37,20 @@ mod proxy;
 mod pull;
 mod push;
 mod refusal;
+mod remote;
 mod session;
+mod transfer;
 mod transport;
 mod upload;
 
+pub use auth_file::{remove_login, save_login};
 pub use credentials::{Credentials, CredentialsError, Secret};
 pub use error::Error;
 pub use failure::Failure;
 pub use fetch::{Fetched, Resource, fetch};
 pub use options::{Options, Proxies, Retries, Timeouts, Trust};
 pub use progress::{Event, Progress};
-pub use pull::{Pulled, pull};
+pub use pull::{Pulled, fetch_image, pull};
 pub use push::{Parcel, Pushed, push};
+pub use remote::{Document, Remote, RemoteImage, check_login};
+pub use transfer::copy_within;

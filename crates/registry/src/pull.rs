@@ -14,8 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use image::manifest::digest;
-use image::{Descriptor, Digest, ImageConfig, ImageIndex, ImageManifest, Platform, Reference};
+use image::{Descriptor, Digest, ImageConfig, ImageManifest, Platform, Reference};
 use store::{Holder, Store};
 
 use crate::Error;
@@ -23,15 +22,12 @@ use crate::blob;
 use crate::cancel::{self, Cancel};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
-use crate::manifest::{self, Document};
+use crate::find::{self, Document, Found};
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::refusal::printable;
 use crate::session::Session;
-use crate::transport::header;
 
-/// How deep indexes may lie in each other.
-const MAX_DEPTH: usize = 4;
 /// The largest configuration that is taken, in bytes.
 const MAX_CONFIG: u64 = 8 * 1024 * 1024;
 
@@ -63,6 +59,30 @@ pub fn pull(
     cancel::watching(interrupt, |cancel| pull_watched(store, reference, options, progress, cancel))
 }
 
+/// As [`pull`], without a name: the store's session keeps it until somebody gives it one. With `all`
+/// an index comes whole, with every image and artifact that it names.
+///
+/// # Errors
+/// As [`pull`].
+pub fn fetch_image(
+    store: &Store,
+    reference: &Reference,
+    all: bool,
+    options: &Options,
+    progress: &dyn Progress,
+    interrupt: &AtomicBool,
+) -> Result<Descriptor, Error> {
+    cancel::watching(interrupt, |cancel| {
+        let endpoint = Endpoint::of(reference);
+        let session = Session::connect(&endpoint, options, progress, cancel)?;
+        let pull = Pull { session: &session, store };
+        match all {
+            true => pull.whole(find::named(&session, reference)?, find::MAX_DEPTH),
+            false => pull.image(reference).map(|pulled| pulled.manifest),
+        }
+    })
+}
+
 fn pull_watched(
     store: &Store,
     reference: &Reference,
@@ -72,22 +92,11 @@ fn pull_watched(
 ) -> Result<Pulled, Error> {
     let endpoint = Endpoint::of(reference);
     let session = Session::connect(&endpoint, options, progress, cancel)?;
-    let pull = Pull { session: &session, store };
-    let found = pull.image_manifest(reference)?;
-    let layers = found.layers().map_err(|failure| session.error("use the manifest", failure))?;
-    let config = found.config().map_err(|failure| session.error("use the manifest", failure))?;
-    let holds: Vec<Digest> = layers.keys().copied().chain([config, found.digest]).collect();
-    // From here until it has its name, gc leaves it alone.
-    let _lease = store
-        .lease(&holds, Holder::Process)
-        .map_err(|source| Error::store(format!("image {reference}"), source))?;
-    let platform = pull.config(&found.manifest, config)?;
-    pull.layers(layers)?;
-    let manifest = pull.keep_manifest(&found)?;
+    let pulled = Pull { session: &session, store }.image(reference)?;
     store
-        .tag(reference, &manifest)
+        .tag(reference, &pulled.manifest)
         .map_err(|source| Error::store(format!("the name {reference}"), source))?;
-    Ok(Pulled { manifest, platform })
+    Ok(pulled)
 }
 
 struct Pull<'a> {
@@ -95,87 +104,45 @@ struct Pull<'a> {
     store: &'a Store,
 }
 
-/// An image's manifest with its exact bytes, which its digest is made of.
-struct Found {
-    digest: Digest,
-    media_type: String,
-    bytes: Vec<u8>,
-    manifest: Box<ImageManifest>,
-}
-
-impl Found {
-    /// The layers, each blob once.
-    fn layers(&self) -> Result<BTreeMap<Digest, Descriptor>, Failure> {
-        let mut layers: BTreeMap<Digest, Descriptor> = BTreeMap::new();
-        for blob in self.manifest.layers() {
-            let digest = known(blob)?;
-            if layers.get(&digest).is_some_and(|other| other.size() != blob.size()) {
-                return Err(Failure::NotImage(format!("its layer {digest} has two sizes")));
-            }
-            layers.insert(digest, blob.clone());
-        }
-        Ok(layers)
-    }
-
-    fn config(&self) -> Result<Digest, Failure> {
-        known(self.manifest.config())
-    }
-}
-
-/// The digest of a descriptor, in the one algorithm that is used.
-fn known(blob: &Descriptor) -> Result<Digest, Failure> {
-    digest(blob).map_err(|error| Failure::NotImage(error.to_string()))
-}
-
 impl Pull<'_> {
-    /// Follows the reference through indexes to the manifest of the platform's image.
-    fn image_manifest(&self, reference: &Reference) -> Result<Found, Error> {
-        let pinned = reference.digest().copied();
-        let tag = reference.tag().unwrap_or("latest").to_owned();
-        let mut found = self.document(&pinned.map_or(tag, |digest| digest.to_string()), pinned)?;
-        for _ in 0..MAX_DEPTH {
-            let (media_type, bytes, digest, document) = found;
-            let action = format!("use manifest {digest}");
-            let index = match document {
-                Document::Index(index) => index,
-                Document::Manifest(manifest) => {
-                    manifest::check_image(&manifest)
-                        .map_err(|failure| self.session.error(&action, failure))?;
-                    return Ok(Found { digest, media_type, bytes, manifest });
-                }
-            };
-            let next =
-                self.choose(&index).map_err(|failure| self.session.error(&action, failure))?;
-            found = self.document(&next.to_string(), Some(next))?;
-        }
-        let failure = Failure::NotManifest("its indexes lie too deep in each other".to_owned());
-        Err(self.session.error("use the manifest", failure))
+    /// The image for the platform that is asked for.
+    fn image(&self, reference: &Reference) -> Result<Pulled, Error> {
+        let found = find::image(self.session, reference)?;
+        let unusable = |failure| self.session.error("use the manifest", failure);
+        let layers = found.layers().map_err(unusable)?;
+        let config = found.config().map_err(unusable)?;
+        let holds: Vec<Digest> = layers.keys().copied().chain([config, found.digest]).collect();
+        // From here until it has its manifest, gc leaves it alone; then the session's lease does.
+        let _lease = self
+            .store
+            .lease(&holds, Holder::Process)
+            .map_err(|source| Error::store(format!("image {reference}"), source))?;
+        let platform = self.config(&found.manifest, config)?;
+        self.layers(layers)?;
+        let manifest = self.keep(&found.media_type, &found.bytes, found.digest)?;
+        Ok(Pulled { manifest, platform })
     }
 
-    fn choose(&self, index: &ImageIndex) -> Result<Digest, Failure> {
-        let wanted = self.session.options.platform.clone().unwrap_or_else(Platform::host);
-        let entry = manifest::choose(index, &wanted)?;
-        digest(entry).map_err(|error| Failure::NotManifest(error.to_string()))
-    }
-
-    /// Gets a manifest or index by tag or digest; `expected` is what its bytes must hash to.
-    fn document(&self, name: &str, expected: Option<Digest>) -> Result<Read, Error> {
-        let url = self.session.endpoint.manifest(self.session.scheme, name);
-        self.session.retry(&format!("get manifest {name}"), || {
-            let mut response = self.session.get(&url, &[("Accept", manifest::ACCEPT)])?;
-            let bytes = self.session.http.read(&mut response, manifest::MAX_SIZE)?;
-            let found = Digest::of(&bytes);
-            // A registry that says which digest it means has to mean what it sent.
-            let said =
-                header(&response, "docker-content-digest").and_then(|said| said.parse().ok());
-            let content_type = header(&response, "content-type");
-            // An error page has no digest worth a word.
-            let (media_type, document) = manifest::parse(&bytes, content_type)?;
-            match expected.or(said).filter(|&expected| expected != found) {
-                Some(expected) => Err(Failure::Digest { expected, found }),
-                None => Ok((media_type, bytes, found, document)),
+    /// A manifest with its blobs, whatever they are, or an index with all that it names.
+    fn whole(&self, read: find::Read, depth: usize) -> Result<Descriptor, Error> {
+        let (media_type, bytes, digest, document) = read;
+        match document {
+            Document::Manifest(manifest) => {
+                let found = Found { digest, media_type, bytes, manifest };
+                let unusable = |failure| self.session.error("use the manifest", failure);
+                let mut blobs = found.layers().map_err(unusable)?;
+                let config = found.config().map_err(unusable)?;
+                blobs.insert(config, found.manifest.config().clone());
+                self.layers(blobs)?;
+                self.keep(&found.media_type, &found.bytes, digest)
             }
-        })
+            Document::Index(index) => {
+                for child in find::children(self.session, &index, depth)? {
+                    self.whole(child, depth - 1)?;
+                }
+                self.keep(&media_type, &bytes, digest)
+            }
+        }
     }
 
     /// Fetches the configuration, and makes sure that it belongs to the manifest and the platform.
@@ -216,15 +183,12 @@ impl Pull<'_> {
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
-    fn keep_manifest(&self, found: &Found) -> Result<Descriptor, Error> {
+    fn keep(&self, media_type: &str, bytes: &[u8], digest: Digest) -> Result<Descriptor, Error> {
         self.store
-            .put_blob(&found.media_type, &found.bytes)
-            .map_err(|source| Error::store(format!("manifest {}", found.digest), source))
+            .put_blob(media_type, bytes)
+            .map_err(|source| Error::store(format!("manifest {digest}"), source))
     }
 }
-
-/// A manifest as it was read: media type, bytes, digest, meaning.
-type Read = (String, Vec<u8>, Digest, Document);
 
 /// Makes sure that a configuration belongs to the manifest, and is for the platform.
 fn check_config(

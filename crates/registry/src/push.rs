@@ -12,8 +12,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use image::{Descriptor, Platform, Reference};
-use store::{Content, Document, LayerForm, Outgoing, OutgoingEvent, Store, Watch};
+use image::{Descriptor, Digest, Platform, Reference};
+use store::{Content, LayerForm, Outgoing, OutgoingEvent, Store, Watch};
 use ureq::http::Method;
 
 use crate::Error;
@@ -140,35 +140,53 @@ impl Push<'_> {
     /// Puts the manifests, the last under its name.
     fn documents(&self, outgoing: &Outgoing, reference: &Reference) -> Result<(), Error> {
         let image = outgoing.image();
-        if let Some(&expected) = reference.digest().filter(|it| **it != image.digest) {
-            let failure = Failure::OtherDigest { expected, found: image.digest };
-            return Err(self.session.error("push the manifest", failure));
-        }
+        check_pin(self.session, Some(image.digest), reference)?;
         for document in &outgoing.documents {
             let digest = document.digest.to_string();
             let named = document.digest == image.digest;
             let tag = reference.tag().filter(|_| named && reference.digest().is_none());
-            self.document(document, tag.unwrap_or(&digest))?;
+            let kind = document.descriptor.media_type().to_string();
+            let name = tag.unwrap_or(&digest);
+            put_manifest(self.session, &kind, &document.bytes, document.digest, name)?;
         }
         Ok(())
     }
+}
 
-    fn document(&self, document: &Document, name: &str) -> Result<(), Error> {
-        let Session { endpoint, scheme, .. } = self.session;
-        let url = endpoint.manifest(*scheme, name);
-        let kind = document.descriptor.media_type().to_string();
-        let headers = [("Content-Type", kind.as_str())];
-        let content = Payload::Bytes(&document.bytes);
-        let call = Call { method: Method::PUT, url: &url, headers: &headers, content };
-        self.session.retry(&format!("push manifest {name}"), || {
-            let response = self.session.request(&call)?;
-            let said =
-                header(&response, "docker-content-digest").and_then(|said| said.parse().ok());
-            match said.filter(|said| *said != document.digest) {
-                Some(found) => Err(Failure::Taken { expected: document.digest, found }),
-                None => Ok(()),
-            }
-        })
+/// Puts a manifest or an index under a tag or its digest.
+pub(crate) fn put_manifest(
+    session: &Session<'_>,
+    media_type: &str,
+    bytes: &[u8],
+    digest: Digest,
+    name: &str,
+) -> Result<(), Error> {
+    let url = session.endpoint.manifest(session.scheme, name);
+    let headers = [("Content-Type", media_type)];
+    let content = Payload::Bytes(bytes);
+    let call = Call { method: Method::PUT, url: &url, headers: &headers, content };
+    session.retry(&format!("push manifest {name}"), || {
+        let response = session.request(&call)?;
+        let said = header(&response, "docker-content-digest").and_then(|said| said.parse().ok());
+        match said.filter(|said| *said != digest) {
+            Some(found) => Err(Failure::Taken { expected: digest, found }),
+            None => Ok(()),
+        }
+    })
+}
+
+/// A destination with a digest must be that of the image.
+pub(crate) fn check_pin(
+    session: &Session<'_>,
+    found: Option<Digest>,
+    reference: &Reference,
+) -> Result<(), Error> {
+    match (reference.digest(), found) {
+        (Some(&expected), Some(found)) if expected != found => {
+            let failure = Failure::OtherDigest { expected, found };
+            Err(session.error("push the manifest", failure))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -20,8 +20,8 @@ const MAX_INDEX: u64 = 32 << 20;
 const MAX_DEPTH: usize = 4;
 
 impl Store {
-    /// Copies an image for a platform out of the layout at `layout`: the one with this digest, or
-    /// called `name` there, or else its only one. `None` where it has no such image.
+    /// Copies an image for a platform, or for all, out of the layout at `layout`: the one with this
+    /// digest, or called `name` there, or else its only one. `None` where it has no such image.
     ///
     /// # Errors
     /// The layout cannot be read, or a blob in it is not what its descriptor says.
@@ -30,7 +30,7 @@ impl Store {
         layout: &Path,
         name: Option<&str>,
         digest: Option<&str>,
-        platform: &Platform,
+        platform: Option<&Platform>,
     ) -> Result<Option<Descriptor>, Error> {
         let path = layout.join("index.json");
         let Some(bytes) = files::read_optional(&path, MAX_INDEX)? else { return Ok(None) };
@@ -46,7 +46,7 @@ impl Store {
         &self,
         layout: &Path,
         descriptor: &Descriptor,
-        platform: &Platform,
+        platform: Option<&Platform>,
         depth: usize,
     ) -> Result<(), Error> {
         self.copy_blob(layout, descriptor)?;
@@ -64,7 +64,8 @@ impl Store {
         let index: ImageIndex = self.read_json(descriptor)?;
         for child in index.manifests() {
             let offered = child.platform().as_ref().map(Platform::from);
-            if offered.is_none_or(|offered| platform.preference(&offered).is_some()) {
+            let fits = |wanted: &Platform| offered.as_ref().is_none_or(|it| wanted.accepts(it));
+            if platform.is_none_or(fits) {
                 self.copy_image(layout, child, platform, depth - 1)?;
             }
         }

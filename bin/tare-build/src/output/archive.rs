@@ -18,7 +18,7 @@ pub(super) fn write(
     file: &ImageFile,
     names: Vec<Reference>,
 ) -> anyhow::Result<Descriptor> {
-    let image = Saved { image: delivery.image.manifest.clone(), names };
+    let image = Saved { image: delivery.image.manifest.clone(), names, ref_name: None };
     let form = output.compressing.form().map_err(cli::usage)?;
     let written = match file.tar {
         true => tar(delivery, file, &image, form),

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use image::{ContainerConfig, Descriptor, Platform};
+use anyhow::Context as _;
+use image::{ContainerConfig, Descriptor, Platform, Reference};
+use registry::Options;
 use serde::Serialize;
 use serde_json::Value;
 use store::{Image, Store};
 
-use crate::find;
+use super::remote::with;
+use crate::{find, registries};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -31,7 +34,9 @@ pub(crate) struct Arguments {
     /// Which image of several
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<Platform>,
-    /// Image, by name or id
+    #[command(flatten)]
+    registry: registries::RegistryFlags,
+    /// Image, by name or id; docker://NAME looks at it in its registry, without pulling it
     image: String,
 }
 
@@ -77,6 +82,9 @@ struct Layer {
 }
 
 pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {
+    if let Some(name) = arguments.image.strip_prefix("docker://") {
+        return remote(arguments, store, &name.parse()?);
+    }
     let (_, descriptor) = find::descriptor(store, &arguments.image)?;
     if arguments.raw && !arguments.config && arguments.platform.is_none() {
         return print_blob(store, &descriptor, true);
@@ -96,14 +104,50 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
+/// An image in its registry.
+fn remote(arguments: &Arguments, store: &Store, name: &Reference) -> anyhow::Result<ExitCode> {
+    let platform = arguments.platform.clone();
+    let options = Options { platform, ..arguments.registry.options()? };
+    let failed = || format!("cannot inspect {}", name.familiar());
+    if arguments.raw && !arguments.config && arguments.platform.is_none() {
+        let document = with(name, &options, |remote| remote.document()).with_context(failed)?;
+        return print_bytes(&document.bytes, true);
+    }
+    let found = with(name, &options, |remote| remote.image()).with_context(failed)?;
+    if arguments.config {
+        return print_bytes(&found.config_bytes, arguments.raw);
+    }
+    if arguments.manifest || arguments.raw {
+        return print_bytes(&found.manifest.bytes, arguments.raw);
+    }
+    let manifest: image::ImageManifest = serde_json::from_slice(&found.manifest.bytes)?;
+    let image = Image {
+        config_digest: image::manifest::digest(manifest.config())?,
+        manifest_descriptor: found.manifest.descriptor.clone(),
+        manifest,
+        config: found.config,
+    };
+    if arguments.history {
+        super::history::print(store, &image)?;
+    } else {
+        let names = vec![name.to_string()];
+        let shown = inspected(store, &image, &found.manifest.descriptor)?;
+        cli::print_json(&Inspected { repo_tags: names, ..shown })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn print_blob(store: &Store, descriptor: &Descriptor, raw: bool) -> anyhow::Result<ExitCode> {
-    let bytes = store.read_blob(descriptor)?;
+    print_bytes(&store.read_blob(descriptor)?, raw)
+}
+
+fn print_bytes(bytes: &[u8], raw: bool) -> anyhow::Result<ExitCode> {
     if raw {
         let mut out = cli::Out::new();
-        out.write_all(&bytes)?;
+        out.write_all(bytes)?;
         out.finish()?;
     } else {
-        cli::print_json(&serde_json::from_slice::<Value>(&bytes)?)?;
+        cli::print_json(&serde_json::from_slice::<Value>(bytes)?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

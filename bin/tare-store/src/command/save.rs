@@ -82,7 +82,7 @@ fn images(store: &Store, words: &[String]) -> anyhow::Result<Vec<Saved>> {
         let name: Option<Reference> = name.parse().ok().filter(|it: &Reference| it.tag().is_some());
         match images.iter_mut().find(|saved| saved.image.digest() == image.digest()) {
             Some(saved) => saved.names.extend(name),
-            None => images.push(Saved { image, names: name.into_iter().collect() }),
+            None => images.push(Saved { image, names: name.into_iter().collect(), ref_name: None }),
         }
     }
     if images.is_empty() {

@@ -44,7 +44,7 @@ fn a_password_opens_docker_registry_and_a_wrong_one_does_not() {
     let store = Layout::new();
     let error = pull(&store, &name, &options()).unwrap_err();
     assert!(text(&error).contains("asks for a login"), "{}", text(&error));
-    assert!(error.hint().unwrap().contains("docker login 127.0.0.1"), "{:?}", error.hint());
+    assert!(error.hint().unwrap().contains("tare-store login 127.0.0.1"), "{:?}", error.hint());
 
     let wrong = logged_in(registry.port, &format!(r#"{{"auth":"{WRONG}"}}"#));
     let error = pull(&store, &name, &wrong).unwrap_err();

@@ -115,7 +115,7 @@ impl Drop for Running {
 fn yaml(directory: &Path, port: u16, setup: Setup) -> String {
     let directory = directory.display();
     let mut text = format!(
-        "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {directory}/data\n\
+        "version: 0.1\nlog:\n  level: error\nstorage:\n  delete:\n    enabled: true\n  filesystem:\n    rootdirectory: {directory}/data\n\
          http:\n  addr: 127.0.0.1:{port}\n"
     );
     if setup.tls {

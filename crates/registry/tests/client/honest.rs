@@ -221,7 +221,10 @@ fn what_is_not_there_is_named_with_the_registrys_own_words() {
             assert!(text.contains(part), "{text} / {part}");
         }
         let hint = error.hint().unwrap();
-        assert!(hint.contains(&format!("docker://{}", registry.name(repository))), "{hint}");
+        assert!(
+            hint.contains(&format!("tare-store list-tags {}", registry.name(repository))),
+            "{hint}"
+        );
     }
     store.check(0);
 }

@@ -12,3 +12,4 @@ mod hostile;
 mod liar;
 mod push;
 mod push_refused;
+mod remote;
