@@ -114,7 +114,7 @@ impl Copy<'_> {
                     .map_err(registries::explain)
                     .with_context(|| format!("cannot copy from {}", name.familiar()))
             }
-            Place::Layout(path, name) => self.from_layout(path, name.as_deref()),
+            Place::Layout(path, name) => self.layout_image(path, name.as_deref()),
             Place::OciArchive(path, name) | Place::DockerArchive(path, name) => {
                 let source = Source::open(path, self.interrupt.clone())?;
                 let loaded = archive::load(self.store, source, &flag)
@@ -128,7 +128,7 @@ impl Copy<'_> {
         }
     }
 
-    fn from_layout(&self, path: &Path, name: Option<&str>) -> anyhow::Result<Descriptor> {
+    fn layout_image(&self, path: &Path, name: Option<&str>) -> anyhow::Result<Descriptor> {
         let host = Platform::host();
         let platform = self.arguments.platform.as_ref().unwrap_or(&host);
         let platform = (!self.arguments.all).then_some(platform);
