@@ -48,11 +48,15 @@ struct Sketch {
     mounts: BTreeSet<usize>,
 }
 
+/// What a stage is made of: whether it starts from an earlier one and which, and for each that it reads
+/// from whether by `COPY`, and which.
+type Seed = ((bool, u8), Vec<(bool, u8)>);
+
 /// Stages that name earlier ones only.
 fn sketches() -> impl Strategy<Value = Vec<Sketch>> {
     let stage = (any::<(bool, u8)>(), prop::collection::vec(any::<(bool, u8)>(), 0..4));
     prop::collection::vec(stage, 2..12).prop_map(|stages| {
-        let sketch = |(index, ((based, base), reads)): (usize, ((bool, u8), Vec<(bool, u8)>))| {
+        let sketch = |(index, ((based, base), reads)): (usize, Seed)| {
             let earlier = |number: u8| usize::from(number).checked_rem(index);
             let read = |copied: bool| {
                 let of_kind = reads.iter().filter(move |(copies, _)| *copies == copied);
