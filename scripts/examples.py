@@ -5,7 +5,7 @@ import argparse
 import json
 import os
 import re
-import subprocess
+import shutil
 import sys
 import tempfile
 import time
@@ -64,9 +64,11 @@ class Tare:
 
 
 def of_buildkit(peers, name, work):
-    out = work / f"{name}-buildkit.tar"
+    """The peers see nothing but `work`."""
+    context, out = work / name, work / f"{name}-buildkit.tar"
+    shutil.copytree(EXAMPLES / name, context)
     attempt(peers.words("docker", "buildx", "build", "--network=host", "--provenance=false", "--build-arg",
-                        "VERSION=1.2.3", f"--output=type=oci,dest={out},compression=uncompressed", EXAMPLES / name))
+                        "VERSION=1.2.3", f"--output=type=oci,dest={out},compression=uncompressed", context))
     return read(out)
 
 
@@ -100,16 +102,18 @@ def main():
     tare, failed = Tare(options), False
     peers = options.compare and (Running({"docker": options.docker}) if options.docker else Peers(options.peers))
     try:
-        if peers:
-            attempt(peers.words("docker", "import", options.dir / "base.tar", BASE))
         with tempfile.TemporaryDirectory(dir=options.peers or options.dir) as work:
+            if peers:
+                base = shutil.copy(options.dir / "base.tar", work)
+                attempt(peers.words("docker", "import", base, BASE))
             for name in options.names:
                 first, again = tare.build(name), tare.build(name)
                 tare.check(name)
                 print(f"{name}: built in {first:.1f} s, again in {again:.2f} s, and it runs")
-                found = differences(tare.image(name), of_buildkit(peers, name, Path(work))) if peers else []
-                failed |= bool(found)
-                print("\n".join(f"    {line}" for line in found[:40]) or f"    as BuildKit makes it" if peers else "")
+                if peers:
+                    found = differences(tare.image(name), of_buildkit(peers, name, Path(work)))
+                    failed |= bool(found)
+                    print("\n".join(f"    {line}" for line in found[:40] or ["as BuildKit makes it"]))
     finally:
         if peers:
             peers.close()

@@ -1,7 +1,7 @@
 """Writes what BuildKit makes of the Dockerfiles in conformance/tests/dockerfile; called by scripts/golden.
 
 Each case is a folder: a Dockerfile, perhaps a context.sh that makes the context in the folder where it
-runs, perhaps args with an argument of `docker build` on each line, in which `@` at the start or behind
+runs (scripts that many share are in $CONTEXTS), perhaps args with an argument of `docker build` on each line, in which `@` at the start or behind
 `=` is the context's folder. This writes expected.json beside them: configuration, history, and the
 files in which the image differs from its base, or how the Dockerfile is refused. The test reads it;
 BuildKit is only needed here.
@@ -22,15 +22,19 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import golden_buildah
 from bench import Peers, sh
 
 TOP = Path(__file__).resolve().parent.parent
 CASES = TOP / "conformance/tests/dockerfile"
+CONTEXTS = TOP / "conformance/tests/contexts"
 README = TOP / "conformance/README.md"
-REASONS = TOP / "conformance/dockerfile-reasons"
+REASONS = TOP / "conformance/dockerfile-reasons/buildah"
 # What differs from run to run in the text of an error, and what stands for it.
 VOLATILE = [(r"^(failed to (build|solve|run Build function): )+", ""), (r"\bref [a-z0-9]+::[a-z0-9]+", "ref …"),
             (r"/\S+/cachemounts/buildkit\d+", "MOUNT")]
+# Of an extended attribute, how tars have it (star's man page).
+XATTR = "SCHILY.xattr."
 LETTERS = {tarfile.DIRTYPE: "d", tarfile.SYMTYPE: "l", tarfile.FIFOTYPE: "p", tarfile.CHRTYPE: "c", tarfile.BLKTYPE: "b"}
 
 
@@ -99,7 +103,9 @@ class Tree:
             file |= {"text": content.decode()} if short else {"size": len(content)}
         elif member.isdev() and not member.isfifo():
             file["device"] = f"{member.devmajor}:{member.devminor}"
-        self.files[path] = file
+        attributes = {name.removeprefix(XATTR): value.encode("utf-8", "surrogateescape").hex()
+                      for name, value in sorted(member.pax_headers.items()) if name.startswith(XATTR)}
+        self.files[path] = file | ({"xattrs": attributes} if attributes else {})
 
     def listed(self):
         first, result = {}, {}
@@ -115,7 +121,7 @@ class Refused(Exception):
 
 
 def attempt(words):
-    done = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(words, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL)
     if done.returncode:
         raise Refused(done.stdout + done.stderr)
 
@@ -135,9 +141,9 @@ def by_buildkit(peers, folder, context, out):
 
 def by_buildah(peers, folder, context, out):
     name = f"case-{folder.name}"
-    attempt(peers.words("buildah", "build", "--network=host", "--isolation=oci", "--layers", "--no-cache",
-                        "--pull-never", "-t", name, *arguments(folder, context)))
-    attempt(peers.words("buildah", "push", "--quiet", name, f"oci-archive:{out}"))
+    attempt(peers.words("buildah", "build", "--network=host", "--isolation=oci", "--no-cache", "--pull-never",
+                        "-t", name, *arguments(folder, context)))
+    attempt(peers.words("buildah", "push", "--quiet", "--disable-compression", name, f"oci-archive:{out}"))
 
 
 def read(archive):
@@ -194,7 +200,8 @@ class Cases:
         context.mkdir(parents=True)
         (context / "Dockerfile").write_bytes((folder / "Dockerfile").read_bytes())
         if (folder / "context.sh").exists():
-            subprocess.run(["bash", "-eu", folder / "context.sh"], cwd=context, check=True)
+            subprocess.run(["bash", "-eu", folder / "context.sh"], cwd=context, check=True,
+                           env=os.environ | {"CONTEXTS": str(CONTEXTS)})
         return context
 
     def result(self, folder, build):
@@ -213,42 +220,10 @@ class Cases:
         print(folder.name, file=sys.stderr)
 
     def by_buildah(self, folder):
-        """How buildah's result differs from BuildKit's; empty where it does not."""
+        """How buildah's result differs from BuildKit's."""
         print(folder.name, file=sys.stderr)
-        return differences(json.loads((folder / "expected.json").read_text()), self.result(folder, by_buildah))
-
-
-def differences(buildkit, buildah):
-    """The parts of the result in which the two differ, histories apart: each writes its own way."""
-    if ("refused" in buildkit) != ("refused" in buildah):
-        return ["refused" if "refused" in buildah else "accepted"]
-    if "refused" in buildkit:
-        return []
-    names = {name for name in buildkit["config"].keys() | buildah["config"].keys()
-             if buildkit["config"].get(name) != buildah["config"].get(name)}
-    paths = {f"`/{path}`" for path in buildkit["files"].keys() | buildah["files"].keys()
-             if buildkit["files"].get(path) != buildah["files"].get(path)}
-    paths |= {f"`/{path}`" for path in set(buildkit["removed"]) ^ set(buildah["removed"])}
-    some = sorted(paths)[:3] + (["…"] if len(paths) > 3 else [])
-    return sorted(names) + some
-
-
-def reasons(name):
-    """Explanations: a line `reason: case case …` each."""
-    known = {}
-    for line in (REASONS / name).read_text().splitlines() if (REASONS / name).exists() else []:
-        cases, _, reason = line.partition(": ")
-        known |= {case: reason for case in cases.split()}
-    return known
-
-
-def table(differing, count, version):
-    """The section of the README."""
-    known = reasons("buildah")
-    lines = [f"{count} cases, {version}; {count - len(differing)} give the same with both.", "",
-             "| case | differs in buildah | because |", "|---|---|---|"]
-    lines += [f"| `{case}` | {', '.join(what)} | {known.get(case, '')} |" for case, what in sorted(differing.items())]
-    return "\n".join(lines)
+        expected = json.loads((folder / "expected.json").read_text())
+        return golden_buildah.differences(expected, self.result(folder, by_buildah))
 
 
 def write_section(name, text):
@@ -269,7 +244,7 @@ def prepare(peers, base, buildah):
 
 def version(peers):
     text = subprocess.run(peers.words("buildah", "--version"), capture_output=True, text=True, check=True).stdout
-    return " ".join(text.split()[:3])
+    return f"buildah {text.split()[2]}"
 
 
 def main():
@@ -284,16 +259,17 @@ def main():
     peers = Running(running) if options.docker else Peers(options.dir)
     folders = [it for it in sorted(CASES.iterdir()) if not options.cases or it.name in options.cases]
     try:
-        with tempfile.TemporaryDirectory(dir=options.dir) as work, ThreadPoolExecutor(os.cpu_count()) as pool:
+        with tempfile.TemporaryDirectory(dir=options.dir) as work, ThreadPoolExecutor(2 * os.cpu_count()) as pool:
             cases = Cases(peers, Path(work))
             prepare(peers, cases.work / "base.tar", options.buildah)
             if not options.buildah:
                 list(pool.map(cases.golden, folders))
                 return
             found = dict(zip((it.name for it in folders), pool.map(cases.by_buildah, folders)))
-            differing = {case: what for case, what in found.items() if what}
-            text = table(differing, len(found), version(peers))
+            text, unexplained = golden_buildah.table(found, golden_buildah.causes(REASONS), version(peers))
             print(text) if options.cases else write_section("buildah", text)
+            if unexplained:
+                sys.exit(f"golden: {REASONS} does not explain {' '.join(unexplained)}")
     finally:
         peers.close()
 

@@ -1,11 +1,12 @@
 //! What becomes of Dockerfiles, compared with what BuildKit made of them.
 //!
 //! Each folder in `dockerfile/` is a case: `Dockerfile`, perhaps `context.sh` that makes the context
-//! in the folder where it runs, perhaps `args` for the command line, in which `@` is the context's
-//! folder. `expected.json` has BuildKit's result, or why and at which line it refuses the Dockerfile;
-//! `scripts/golden` writes it. Where ours is meant to differ, `differs.json` is what to change in that
-//! result (a JSON merge patch, RFC 7386), and `conformance/dockerfile-reasons/tare` says why. `ARG` entries of the history are left out: what
-//! they hold differs between BuildKit's versions. `CASES='env label' cargo test …` tries those alone.
+//! in the folder where it runs (with what many share, from `contexts/`), perhaps `args` for the command
+//! line, in which `@` is the context's folder. `expected.json` has BuildKit's result, or why and at which
+//! line it refuses the Dockerfile; `scripts/golden` writes it. Where ours is meant to differ,
+//! `differs.json` is what to change in that result (a JSON merge patch, RFC 7386), and
+//! `conformance/dockerfile-reasons/tare` says why. `ARG` entries of the history are left out: what they
+//! hold differs between BuildKit's versions. `CASES='env label' cargo test …` tries those alone.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a test is told what to try by its environment")]
@@ -136,7 +137,10 @@ fn built(machine: &Machine, case: &Path, name: &str, base: &Base) -> Value {
     fs::create_dir_all(&context).unwrap();
     fs::copy(case.join("Dockerfile"), context.join("Dockerfile")).unwrap();
     if case.join("context.sh").exists() {
-        succeed(Command::new("bash").arg("-eu").arg(case.join("context.sh")).current_dir(&context));
+        let shared = case.parent().unwrap().with_file_name("contexts");
+        let mut script = Command::new("bash");
+        script.arg("-eu").arg(case.join("context.sh")).env("CONTEXTS", shared);
+        succeed(script.current_dir(&context));
     }
     let args = fs::read_to_string(case.join("args")).unwrap_or_default();
     let folder = context.to_str().unwrap();

@@ -45,14 +45,13 @@ pub(crate) fn hash_missing(
 }
 
 fn hash(item: &Item, source: Source<'_>, interrupt: &Interrupt) -> Result<(), Error> {
-    let xattrs = !item.metadata.xattrs.is_empty();
     let ItemKind::File(file) = &item.kind else { return Ok(()) };
     let mut reading = source.open(file)?;
     let digest = digest_of(&mut reading, &|| interrupt.is_set())
         .map_err(|error| Error::io("read", reading.name(), error))?;
     let Some(digest) = digest else { return Err(Error::Interrupted) };
     if let Source::Directory(directory) = source {
-        Directory::remember(directory, &reading, digest, xattrs);
+        Directory::remember(directory, &reading, digest);
     }
     let _ = file.digest.set(digest);
     Ok(())

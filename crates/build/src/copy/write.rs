@@ -62,7 +62,7 @@ fn file<W: LayerSink>(
     let Some(digest) = digest else { return Ok(()) };
     let _ = file.digest.set(digest);
     if let Source::Directory(directory) = source {
-        directory.remember(&reading, digest, !item.metadata.xattrs.is_empty());
+        directory.remember(&reading, digest);
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use rustix::fs::{
 };
 use tree::{LayerPath, Metadata, Timestamp};
 
-use super::hashes::{FileHashes, Identity, Known};
+use super::hashes::{FileHashes, Identity};
 use super::layers::MAX_TEXT;
 use super::{File, Found, Item, ItemKind, Origin, Reading, left_out, prune};
 use crate::Error;
@@ -172,9 +172,9 @@ impl Directory {
     }
 
     /// Remembers what a file held, when it is still the one that was opened.
-    pub(crate) fn remember(&self, reading: &Reading, digest: [u8; 32], xattrs: bool) {
+    pub(crate) fn remember(&self, reading: &Reading, digest: [u8; 32]) {
         if let Some((identity, clock)) = reading.unchanged() {
-            self.hashes.put(&identity, Known { digest, xattrs }, clock);
+            self.hashes.put(&identity, digest, clock);
         }
     }
 
@@ -222,8 +222,7 @@ impl Directory {
     pub(super) fn file(&self, path: &LayerPath, stat: &Statx) -> File {
         let identity = Identity::of(stat);
         let known = self.hashes.get(&identity);
-        let digest =
-            Arc::new(known.map_or_else(OnceLock::new, |known| OnceLock::from(known.digest)));
+        let digest = Arc::new(known.map_or_else(OnceLock::new, OnceLock::from));
         let linked = stat.stx_nlink > 1;
         let origin = Origin::Disk { path: path.clone(), identity, linked };
         File { size: stat.stx_size, digest, origin }

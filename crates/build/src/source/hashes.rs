@@ -4,7 +4,7 @@
 //! time and change time are. One file per context directory, in the store's build folder:
 //!
 //! ```text
-//! "TAREHSH1"  checksum of the rest (u64)  entries of 88 bytes, sorted by device and inode
+//! "TAREHSH2"  checksum of the rest (u64)  entries of 80 bytes, sorted by device and inode
 //! ```
 //!
 //! It is a cache: unreadable or damaged content counts as empty. Builds at the same time each
@@ -23,9 +23,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use rustix::fs::Statx;
 use rustix::time::{ClockId, clock_gettime};
 
-const MAGIC: &[u8; 8] = b"TAREHSH1";
+const MAGIC: &[u8; 8] = b"TAREHSH2";
 const HEAD: usize = 16;
-const ENTRY: usize = 88;
+const ENTRY: usize = 80;
 
 /// The kernel stamps files with a clock that ticks every 1 to 10 ms; twice that is safe.
 const RACY_NANOSECONDS: i128 = 20_000_000;
@@ -71,14 +71,8 @@ impl Identity {
     }
 }
 
-/// What is known of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Known {
-    /// SHA-256 of its bytes.
-    pub(crate) digest: [u8; 32],
-    /// Whether it has extended attributes worth reading.
-    pub(crate) xattrs: bool,
-}
+/// SHA-256 of a file's bytes.
+pub(crate) type Sha256 = [u8; 32];
 
 /// The cache of one context directory. Read when first asked, written by [`FileHashes::save`].
 pub(crate) struct FileHashes {
@@ -100,23 +94,20 @@ impl FileHashes {
     }
 
     /// What was remembered of the file with this identity.
-    pub(crate) fn get(&self, identity: &Identity) -> Option<Known> {
+    pub(crate) fn get(&self, identity: &Identity) -> Option<Sha256> {
         let entries = self.old.get_or_init(|| load(&self.path).unwrap_or_default());
         let (entries, _) = entries.as_chunks::<ENTRY>();
-        let wanted = encode(identity, &Known { digest: [0; 32], xattrs: false });
+        let wanted = encode(identity, &[0; 32]);
         let found = entries.binary_search_by(|entry| by_inode(entry, &wanted)).ok()?;
         let entry = &entries[found];
         let same = entry[..48] == wanted[..48];
-        same.then(|| Known {
-            digest: entry[48..80].try_into().expect("32 bytes"),
-            xattrs: entry[80] != 0,
-        })
+        same.then(|| entry[48..].try_into().expect("32 bytes"))
     }
 
     /// Remembers a file that was read after `clock`, unless it was changed too recently to be sure.
-    pub(crate) fn put(&self, identity: &Identity, known: Known, clock: i128) {
+    pub(crate) fn put(&self, identity: &Identity, digest: Sha256, clock: i128) {
         if !identity.racy_at(clock) {
-            self.lock_new().push(encode(identity, &known));
+            self.lock_new().push(encode(identity, &digest));
         }
     }
 
@@ -143,7 +134,7 @@ impl FileHashes {
     }
 }
 
-fn encode(identity: &Identity, known: &Known) -> [u8; ENTRY] {
+fn encode(identity: &Identity, digest: &Sha256) -> [u8; ENTRY] {
     let mut entry = [0; ENTRY];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {
@@ -157,8 +148,7 @@ fn encode(identity: &Identity, known: &Known) -> [u8; ENTRY] {
     put(&identity.modified.1.to_be_bytes());
     put(&identity.changed.0.to_be_bytes());
     put(&identity.changed.1.to_be_bytes());
-    put(&known.digest);
-    put(&[u8::from(known.xattrs)]);
+    put(digest);
     entry
 }
 
@@ -234,8 +224,8 @@ mod tests {
         Identity { device: 1, inode, size, modified: (5, 6), changed: (7, 8) }
     }
 
-    fn known(byte: u8) -> Known {
-        Known { digest: [byte; 32], xattrs: byte % 2 == 1 }
+    fn known(byte: u8) -> Sha256 {
+        [byte; 32]
     }
 
     #[test]
