@@ -17,5 +17,6 @@ pub(crate) mod push;
 pub(crate) mod remote;
 pub(crate) mod rm;
 pub(crate) mod save;
+pub(crate) mod serve;
 pub(crate) mod tag;
 pub(crate) mod unbundle;

@@ -46,6 +46,8 @@ enum Command {
     Login(command::login::Arguments),
     /// Take a login for a registry away
     Logout(command::login::LogoutArguments),
+    /// Be a registry for what is in the store
+    Serve(command::serve::Arguments),
     /// Get a file from a web server into the store, as a blob
     Fetch(command::fetch::Arguments),
     /// Make an image of a root file system's tar
@@ -99,6 +101,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Pull(arguments) => command::pull::run(&arguments, &store),
         Command::Push(arguments) => command::push::run(&arguments, &store),
         Command::Copy(arguments) => command::copy::run(&arguments, &store),
+        Command::Serve(arguments) => command::serve::run(&arguments, &store),
         Command::Fetch(arguments) => command::fetch::run(&arguments, &store),
         Command::Import(arguments) => command::import::run(&arguments, &store),
         Command::Export(arguments) => command::export::run(&arguments, &store),

@@ -1,5 +1,5 @@
 //! The distribution API, as a client: images from registries into the store, and back. And [`fetch()`]: what any
-//! web server gives.
+//! web server gives. And as a server: [`Server`] gives the store to such clients.
 //!
 //! ```text
 //! Reference ─▶ endpoint ─▶ session ─▶ manifest ─▶ pull ─▶ blob ─▶ Store
@@ -38,6 +38,7 @@ mod pull;
 mod push;
 mod refusal;
 mod remote;
+mod serve;
 mod session;
 mod transfer;
 mod transport;
@@ -53,4 +54,5 @@ pub use progress::{Event, Progress};
 pub use pull::{Pulled, fetch_image, pull};
 pub use push::{Parcel, Pushed, push};
 pub use remote::{Document, Remote, RemoteImage, check_login};
+pub use serve::{ServeError, Server};
 pub use transfer::copy_within;

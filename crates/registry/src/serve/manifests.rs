@@ -1,0 +1,182 @@
+//! Manifests and indexes, by tag and by digest.
+
+use std::collections::HashSet;
+use std::io::Read as _;
+
+use image::manifest::{Descriptor, digest};
+use image::{Digest, Reference};
+use serde_json::Value;
+
+use super::Place;
+use super::http::Request;
+use super::reply::Reply;
+use super::route::{Name, Route};
+use crate::manifest::{self, MAX_SIZE};
+
+impl Place<'_> {
+    /// The names that an image may have in the store when a client calls it so: by this server's own
+    /// host, and as it stands.
+    pub(super) fn names(&self, route: &Route, tag: &str, request: &Request<'_>) -> Vec<Reference> {
+        let repository = &route.repository;
+        let own = request.header("Host").map(|host| format!("{host}/{repository}:{tag}"));
+        let names = own.into_iter().chain([format!("{repository}:{tag}")]);
+        names.filter_map(|name| name.parse().ok()).collect()
+    }
+
+    pub(super) fn manifest(
+        &self,
+        route: &Route,
+        name: &Name,
+        request: &Request<'_>,
+    ) -> Result<Reply, store::Error> {
+        let found = match name {
+            Name::Digest(digest) => self.by_digest(digest)?,
+            Name::Tag(tag) => self.by_tag(route, tag, request)?,
+        };
+        let Some((kind, bytes)) = found else { return Ok(unknown()) };
+        let digest = Digest::of(&bytes).to_string();
+        Ok(Reply::bytes(200, &kind, bytes).with("Docker-Content-Digest", digest))
+    }
+
+    fn by_tag(
+        &self,
+        route: &Route,
+        tag: &str,
+        request: &Request<'_>,
+    ) -> Result<Option<(String, Vec<u8>)>, store::Error> {
+        for name in self.names(route, tag, request) {
+            let entry = self.entry(&name)?;
+            if let Some(entry) = entry {
+                let kind = entry.media_type().to_string();
+                return Ok(Some((kind, self.store.read_blob(&entry)?)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The entry with exactly this name: an abbreviation of an id is none.
+    fn entry(&self, name: &Reference) -> Result<Option<Descriptor>, store::Error> {
+        let all = self.store.references()?.into_iter().rev();
+        let is_it = |known: &Option<String>| {
+            known.as_ref().and_then(|it| it.parse::<Reference>().ok()).as_ref() == Some(name)
+        };
+        Ok(all.filter(|(known, _)| is_it(known)).map(|(_, entry)| entry).next())
+    }
+
+    fn by_digest(&self, digest: &Digest) -> Result<Option<(String, Vec<u8>)>, store::Error> {
+        let path = self.store.blob_path(digest);
+        let size = std::fs::metadata(&path).map_or(0, |it| it.len());
+        if size == 0 || size > MAX_SIZE {
+            return Ok(None);
+        }
+        let blob = image::manifest::descriptor(image::media_type::MANIFEST, *digest, size);
+        let bytes = self.store.read_blob(&blob)?;
+        Ok(manifest::parse(&bytes, None).ok().map(|(kind, _)| (kind, bytes)))
+    }
+
+    pub(super) fn put_manifest(
+        &self,
+        route: &Route,
+        name: &Name,
+        request: &mut Request<'_>,
+    ) -> Result<Reply, store::Error> {
+        let content_type = request.header("Content-Type").map(str::to_owned);
+        let mut bytes = Vec::new();
+        if request.body().take(MAX_SIZE + 1).read_to_end(&mut bytes).is_err() {
+            return Ok(invalid("the manifest did not come whole"));
+        }
+        if bytes.len() as u64 > MAX_SIZE {
+            let text = "manifests have 4 MiB at most";
+            return Ok(Reply::refusal(413, "SIZE_INVALID", text));
+        }
+        let kind = match manifest::parse(&bytes, content_type.as_deref()) {
+            Ok((kind, _)) => kind,
+            Err(failure) => return Ok(invalid(&failure.to_string())),
+        };
+        let found = Digest::of(&bytes);
+        if matches!(name, Name::Digest(wanted) if *wanted != found) {
+            return Ok(Reply::refusal(400, "DIGEST_INVALID", "the manifest has another digest"));
+        }
+        let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if let Some(missing) = self.missing(&value)? {
+            let text = format!("{missing} was not pushed before");
+            return Ok(Reply::refusal(404, "MANIFEST_BLOB_UNKNOWN", &text));
+        }
+        let stored = self.store.put_blob(&kind, &bytes)?;
+        let subject = value["subject"]["digest"].as_str().map(str::to_owned);
+        match name {
+            Name::Tag(tag) => match format!("{}:{tag}", route.repository).parse::<Reference>() {
+                Ok(name) => self.store.tag(&name, &stored)?,
+                Err(error) => return Ok(Reply::refusal(400, "TAG_INVALID", &error.to_string())),
+            },
+            // An artifact is found by what it is about; an image without a name is on its way to one.
+            Name::Digest(_) if subject.is_some() => self.store.keep(&stored)?,
+            Name::Digest(_) => {}
+        }
+        let location = format!("/v2/{}/manifests/{found}", route.repository);
+        let reply = Reply::empty(201)
+            .with("Location", location)
+            .with("Docker-Content-Digest", found.to_string());
+        Ok(match subject {
+            Some(subject) => reply.with("OCI-Subject", subject),
+            None => reply,
+        })
+    }
+
+    /// Something that a manifest names and the store has not. Layers that have their own place are
+    /// not asked for.
+    fn missing(&self, manifest: &Value) -> Result<Option<String>, store::Error> {
+        let lists = ["layers", "manifests"].into_iter();
+        let named = lists.flat_map(|list| manifest[list].as_array().into_iter().flatten());
+        let config = Some(&manifest["config"]).filter(|config| config.is_object());
+        for entry in named.chain(config) {
+            let has_place = entry["urls"].as_array().is_some_and(|urls| !urls.is_empty());
+            let Ok(entry) = serde_json::from_value::<Descriptor>(entry.clone()) else {
+                return Ok(Some("what is no descriptor".to_owned()));
+            };
+            if !has_place && !self.store.has_blob(&entry)? {
+                return Ok(Some(entry.digest().to_string()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes a tag away, or an image with all names that it has in the repository.
+    pub(super) fn delete_manifest(
+        &self,
+        route: &Route,
+        name: &Name,
+        request: &Request<'_>,
+    ) -> Result<Reply, store::Error> {
+        let wanted: HashSet<Reference> = match name {
+            Name::Tag(tag) => self.names(route, tag, request).into_iter().collect(),
+            Name::Digest(_) => HashSet::new(),
+        };
+        let own = self.names(route, "latest", request);
+        let repositories: Vec<String> = own.iter().map(Reference::name).collect();
+        let mut gone = false;
+        for (known, entry) in self.store.references()? {
+            let reference: Option<Reference> = known.as_ref().and_then(|it| it.parse().ok());
+            let is_it = match (name, &reference) {
+                (Name::Tag(_), Some(reference)) => wanted.contains(reference),
+                (Name::Digest(wanted), Some(reference)) => {
+                    digest(&entry).is_ok_and(|it| it == *wanted)
+                        && repositories.contains(&reference.name())
+                }
+                (_, None) => false,
+            };
+            if let (true, Some(known)) = (is_it, known) {
+                gone |= self.store.untag(&known)?.is_some();
+            }
+        }
+        Ok(if gone { Reply::empty(202) } else { unknown() })
+    }
+}
+
+fn unknown() -> Reply {
+    Reply::refusal(404, "MANIFEST_UNKNOWN", "there is no such manifest")
+}
+
+fn invalid(reason: &str) -> Reply {
+    Reply::refusal(400, "MANIFEST_INVALID", reason)
+}
