@@ -57,6 +57,15 @@ pub(crate) struct Arguments {
     /// Do every step of these stages again
     #[arg(long, value_name = "STAGE[,…]", value_delimiter = ',')]
     pub(crate) no_cache_filter: Vec<String>,
+    /// Find steps that the store does not know in a cache: type=local,src=DIR[,tag=NAME|,digest=DIGEST];
+    /// type=registry,ref=NAME; or NAME. One that cannot be had is a warning
+    #[arg(long, value_name = "CACHE", value_parser = crate::cache::source)]
+    pub(crate) cache_from: Vec<build::CacheSource>,
+    /// Take the cache along: type=local,dest=DIR[,tag=NAME]; type=registry,ref=NAME; type=inline; or
+    /// NAME; with mode=min (the layers of the result) or max (of all steps), compression=,
+    /// compression-level=, ignore-error=true
+    #[arg(long, value_name = "CACHE", value_parser = crate::cache::target)]
+    pub(crate) cache_to: Vec<build::CacheTarget>,
     /// Say of each step that was not cached what differs from the nearest earlier build: a line for
     /// each, or one object with =json
     #[arg(

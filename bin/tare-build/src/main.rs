@@ -5,6 +5,7 @@ mod agents;
 mod annotation;
 mod arguments;
 mod base64;
+mod cache;
 mod call;
 mod failure;
 mod guard;
@@ -124,6 +125,8 @@ impl Arguments {
             unlisted: false,
             no_cache: self.no_cache,
             no_cache_filter: self.no_cache_filter.clone(),
+            cache_from: self.cache_from.clone(),
+            cache_to: self.cache_to.clone(),
             explain: self.explain.is_some(),
             pull: self.pull,
             network: self.network.into(),

@@ -35,7 +35,7 @@ pub(crate) enum Context {
 const MAX_DOCKERFILE: u64 = 16 << 20;
 
 /// The step that shows how contexts are fetched.
-const LOAD: StepId = StepId::PREPARATION;
+const LOAD: StepId = StepId(usize::MAX - 1);
 
 impl Context {
     /// What files are copied from.

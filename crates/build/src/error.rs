@@ -68,6 +68,22 @@ pub enum Error {
         /// What the program that fetches said.
         said: String,
     },
+    /// A build cache could not be had.
+    #[error("cannot import the cache {from}{}", because(said))]
+    CacheImport {
+        /// Where it is.
+        from: String,
+        /// Why, or what the program that pulls said.
+        said: String,
+    },
+    /// The build cache could not be taken along.
+    #[error("cannot export the cache to {to}{}", because(said))]
+    CacheExport {
+        /// Where to.
+        to: String,
+        /// What the program that pushes said.
+        said: String,
+    },
     /// A tree of a git repository could not be had.
     #[error("cannot {action} {remote}{}", because(said))]
     Git {

@@ -34,6 +34,11 @@ impl Interrupt {
         self.flag.store(true, Ordering::Release);
     }
 
+    /// An error, once somebody asked to stop.
+    pub(crate) fn check(&self) -> Result<(), crate::Error> {
+        if self.is_set() { Err(crate::Error::Interrupted) } else { Ok(()) }
+    }
+
     /// Whether somebody asked to stop.
     pub fn is_set(&self) -> bool {
         let set = |flag: &Arc<AtomicBool>| flag.load(Ordering::Acquire);

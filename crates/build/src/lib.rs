@@ -18,6 +18,7 @@
 
 mod agent;
 mod annotations;
+mod cache;
 mod check;
 mod context;
 mod copy;
@@ -48,6 +49,7 @@ use dockerfile::lint::Options;
 use image::{Digest, Platform};
 use store::{Holder, Store};
 
+pub use cache::{CachePlace, CacheSource, CacheTarget};
 pub use check::{Checked, check, refuse, rules as check_options};
 pub use error::Error;
 pub use explain::{Change, Explanation, Reason};
@@ -98,6 +100,7 @@ pub fn build(
     }
     let manifests: Vec<Digest> = works.iter().flat_map(|work| work.manifests.clone()).collect();
     let lease = store.lease(&manifests, Holder::Process)?;
+    let mut said = cache::import_all(store, options, progress, interrupt)?;
     let session =
         Session::new(store, options, (&contexts, &dockerfile), runner, progress, interrupt);
     let several = works.len() > 1;
@@ -113,8 +116,9 @@ pub fn build(
     session.traces.prune();
     solved?;
     let mut image = finish(&solvers, options)?;
+    said.extend(cache::export_all(&solvers, options, progress)?);
     drop(lease);
-    image.warnings = warnings(&plans[0]);
+    image.warnings = warnings(&plans[0]).chain(said).collect();
     Ok(image)
 }
 
@@ -240,14 +244,7 @@ fn finish(solvers: &[Solver<'_>], options: &BuildOptions) -> Result<BuiltImage, 
 }
 
 /// What the user should know, and what is no error.
-fn warnings(plan: &Plan) -> Vec<String> {
+fn warnings(plan: &Plan) -> impl Iterator<Item = String> {
     let unused = plan.unused_args.iter();
-    let unused =
-        unused.map(|name| format!("build argument {name} is not used: no ARG declares it"));
-    let inline = plan.wants_inline_cache.then(|| {
-        "BUILDKIT_INLINE_CACHE has no effect: images carry no cache, the store has it".to_owned()
-    });
-    let absent = plan.absent_devices.iter();
-    let absent = absent.map(|name| format!("device {name} is not registered: a RUN is without it"));
-    unused.chain(absent).chain(inline).collect()
+    unused.map(|name| format!("build argument {name} is not used: no ARG declares it"))
 }

@@ -11,6 +11,7 @@ use dockerfile::{GitRef, HttpRef};
 use image::{Platform, Reference, Ulimit};
 use rootfs::Driver;
 
+use crate::cache::{CacheSource, CacheTarget};
 use crate::plan::{BuildArgs, Entitlements, Network};
 
 /// What is built.
@@ -46,6 +47,10 @@ pub struct BuildOptions {
     pub no_cache: bool,
     /// Do every step of these stages again, as `no_cache` does for all. Names of no stage are ignored.
     pub no_cache_filter: Vec<String>,
+    /// `--cache-from`: caches to find steps in that the store does not know.
+    pub cache_from: Vec<CacheSource>,
+    /// `--cache-to`: where to take the cache of this build along.
+    pub cache_to: Vec<CacheTarget>,
     /// Say of each step that is done why it was not found in the cache.
     pub explain: bool,
     /// Pull base images that are in the store, too.

@@ -12,13 +12,13 @@ use crate::Explanation;
 pub struct StepId(pub usize);
 
 impl StepId {
-    /// Whether it is no instruction, but something that they need: an image or a context is fetched.
+    /// Whether it is no instruction, but something beside them: an image, a context or a cache comes or goes.
     pub fn is_preparation(self) -> bool {
         self >= Self::PREPARATION
     }
 
     /// The first of those that are no instructions.
-    pub(crate) const PREPARATION: Self = Self(usize::MAX - 1);
+    pub(crate) const PREPARATION: Self = Self(usize::MAX - 2);
 }
 
 /// Receives a build's events, from several threads at once.

@@ -59,7 +59,10 @@ fn put(solver: &Solver<'_>) -> Result<(Descriptor, Platform), Error> {
     let target = solver.plan.stages.len() - 1;
     let built = solver.built(target)?;
     let files = built.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
-    let config = configuration(&solver.plan.stages[target], built.history.clone(), &files);
+    let mut config = configuration(&solver.plan.stages[target], built.history.clone(), &files);
+    if solver.wants_inline_cache() {
+        crate::cache::inline(&mut config, &solver.collected);
+    }
     let platform = config.platform();
     let config = solver.store.put_json(media_type::CONFIG, &config)?;
     let layers = files.layers.iter().map(|layer| oci(&layer.descriptor)).collect();
@@ -69,7 +72,7 @@ fn put(solver: &Solver<'_>) -> Result<(Descriptor, Platform), Error> {
 }
 
 /// A layer of a docker image by the name that OCI has for the same.
-fn oci(layer: &Descriptor) -> Descriptor {
+pub(crate) fn oci(layer: &Descriptor) -> Descriptor {
     let media_type = match layer.media_type().to_string().as_str() {
         media_type::DOCKER_LAYER => media_type::LAYER,
         media_type::DOCKER_LAYER_GZIP => media_type::LAYER_GZIP,

@@ -36,7 +36,7 @@ use std::fmt;
 pub(crate) use run::{Surroundings, cache_mount, run};
 use sha2::{Digest as _, Sha256};
 pub(crate) use steps::{
-    Remote, content, copy, image, link, of_content, of_files, of_remotes, of_shape, scratch,
+    Remote, content, copy, image, link, of_content, of_files, of_remotes, of_shape, scratch, shape,
     workdir,
 };
 

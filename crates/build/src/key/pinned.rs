@@ -133,7 +133,7 @@ fn copies(parent: Key) -> Vec<(&'static str, Key)> {
     let contents = content(&pieces).unwrap();
     let definition = copy(&plain, Some(parent), None);
     vec![
-        ("shape", of_shape(definition.clone(), &pieces)),
+        ("shape", of_shape(definition.clone(), shape(&pieces))),
         ("content", contents),
         ("copy", of_content(definition.clone(), contents).key()),
         ("copy options", of_content(copy(&changed, None, Some(1)), contents).key()),

@@ -3,7 +3,6 @@
 use image::ChainId;
 
 use super::{Definition, Key};
-use crate::copy::Piece;
 use crate::plan::{Copy, GitSource, HttpSource};
 
 pub(crate) use super::files::{content, shape};
@@ -41,8 +40,8 @@ pub(crate) fn of_content(definition: Definition, pieces: Key) -> Definition {
 }
 
 /// A copy of contents of a shape.
-pub(crate) fn of_shape(definition: Definition, pieces: &[Piece]) -> Key {
-    definition.field("shape", shape(pieces).as_bytes()).key()
+pub(crate) fn of_shape(definition: Definition, pieces: Key) -> Key {
+    definition.field("shape", pieces.as_bytes()).key()
 }
 
 /// A copy out of files that have a key.

@@ -54,7 +54,7 @@ pub struct Plan {
     pub platform: Platform,
     /// What the target takes from outside.
     pub outline: Outline,
-    /// Whether `BUILDKIT_INLINE_CACHE` asks for what there is not.
+    /// Whether `BUILDKIT_INLINE_CACHE` asks for an image with its cache in it.
     pub wants_inline_cache: bool,
 }
 

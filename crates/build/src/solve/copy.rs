@@ -51,7 +51,7 @@ impl Work<'_> {
             }
         };
         if let Some(key) = by_name {
-            record::put(self.solver.store, &key, &ended.by_content())?;
+            self.solver.keep(key, &ended.by_content())?;
         }
         Ok(ended)
     }
@@ -74,35 +74,49 @@ impl Work<'_> {
         mut sources: Sources<'_>,
         hear: &mut dyn FnMut(&[u8]),
     ) -> Result<Ended, Error> {
-        let definition = |parent| self.copy_definition(copy, parent);
-        let shapes = self.keys(|parent| key::of_shape(definition(parent), &pieces));
-        if key::content(&pieces).is_none() && self.may_match(&shapes)? {
+        let shape = key::shape(&pieces);
+        let shapes = self.keys(|parent| key::of_shape(self.copy_definition(copy, parent), shape));
+        self.solver.collected.shape(shapes.own);
+        let may_match = self.may_match(&shapes)?;
+        if may_match {
             // A record may match: it costs less to read the files than to write them in vain.
             copy::hash_missing(&pieces, &sources, &self.solver.interrupt)?;
         }
-        let keys = |content| self.keys(|parent| key::of_content(definition(parent), content).key());
         if let Some(content) = key::content(&pieces)
-            && let Some(ended) = self.cached_by(&keys(content))?
+            && let Some(ended) = self.found(copy, content)?
         {
-            let output = self.output(copy, ended.own_key());
-            return Ok(ended.with_output(output));
+            return Ok(ended);
         }
         let layer = self.write(copy, &pieces, &mut sources, hear)?;
-        if key::content(&pieces).is_none() {
-            // What one source put where a later one went was not read.
-            copy::hash_missing(&pieces, &sources, &self.solver.interrupt)?;
-        }
+        // What one source put where a later one went was not read.
+        copy::hash_missing(&pieces, &sources, &self.solver.interrupt)?;
         let content =
             key::content(&pieces).ok_or_else(|| Error::internal("a digest is missing"))?;
         for shape in [Some(shapes.own), shapes.same].into_iter().flatten() {
             record::put_shape(self.solver.store, &shape)?;
         }
+        // A cache that came from elsewhere may have it without its shape.
+        if !may_match && let Some(ended) = self.found(copy, content)? {
+            return Ok(ended);
+        }
         let (own, fields) =
             key::of_content(self.copy_definition(copy, self.files.key), content).parts();
-        let keys =
-            self.keys(|parent| key::of_content(self.copy_definition(copy, parent), content).key());
         let traced = self.missed(own, fields, Some(Table::of(&pieces)));
-        self.remember(keys, Outcome { traced, layer, output: self.output(copy, own) })
+        let output = self.output(copy, own);
+        self.remember(self.content_keys(copy, content), Outcome { traced, layer, output })
+    }
+
+    fn content_keys(&self, copy: &Copy, content: Key) -> Keys {
+        self.keys(|parent| key::of_content(self.copy_definition(copy, parent), content).key())
+    }
+
+    /// A copy of this content from the cache.
+    fn found(&self, copy: &Copy, content: Key) -> Result<Option<Ended>, Error> {
+        let ended = self.cached_by(&self.content_keys(copy, content))?;
+        Ok(ended.map(|ended| {
+            let output = self.output(copy, ended.own_key());
+            ended.with_output(output)
+        }))
     }
 
     /// Whether a copy of this shape was ever made here: if not, no record can match.

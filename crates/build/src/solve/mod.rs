@@ -43,12 +43,13 @@ pub(crate) use schedule::solve;
 pub(crate) use snapshot::Snapshot;
 
 use crate::agent::KeyAgent;
+use crate::cache::{CachePlace, Collected};
 use crate::context::{Context, Contexts};
 use crate::explain::Traces;
 use crate::key::Key;
 use crate::options::BuildOptions;
 use crate::plan::{From, Plan};
-use crate::record::{LayerRef, Record};
+use crate::record::{self, LayerRef, Record};
 use crate::scratch::Scratch;
 use crate::{Error, Event, Interrupt, Progress, Runner, StepId};
 
@@ -69,6 +70,8 @@ pub(crate) struct Session<'a> {
     empty: Mutex<Option<LayerRef>>,
     /// What the steps of this build gave.
     records: Mutex<HashMap<Key, Record>>,
+    /// What its steps are found by.
+    pub(crate) collected: Collected,
     /// How the steps of earlier builds came about.
     pub(crate) traces: Traces,
     earlier: OnceLock<Vec<crate::explain::Trace>>,
@@ -134,6 +137,7 @@ impl<'a> Session<'a> {
             scratch: Mutex::new(None),
             empty: Mutex::default(),
             records: Mutex::default(),
+            collected: Collected::default(),
             traces: Traces::at(store.build_dir().join("traces")),
             earlier: OnceLock::new(),
             turns: Mutex::default(),
@@ -178,7 +182,13 @@ impl<'a> Session<'a> {
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.interrupt.is_set() { Err(Error::Interrupted) } else { Ok(()) }
+        self.interrupt.check()
+    }
+
+    /// Remembers a step's result, in the store and in the caches that are taken along.
+    pub(crate) fn keep(&self, key: Key, record: &Record) -> Result<(), Error> {
+        self.collected.record(key, record);
+        record::put(self.store, &key, record)
     }
 
     /// Announces a step; end it with [`Shown::end`].
@@ -199,6 +209,12 @@ impl<'a> Solver<'a> {
     ) -> Self {
         let stages = plan.stages.iter().map(|_| OnceLock::new()).collect();
         Self { session, plan, images, several, stages }
+    }
+
+    /// Whether the image is to have its cache in it: `--cache-to type=inline`, `BUILDKIT_INLINE_CACHE`.
+    pub(crate) fn wants_inline_cache(&self) -> bool {
+        let inline = self.options.cache_to.iter().any(|target| target.to == CachePlace::Inline);
+        inline || self.plan.wants_inline_cache
     }
 
     /// The stage, which was built before.

@@ -180,6 +180,12 @@ impl<'a> Work<'a> {
 
     /// The step's result from the cache, unless that is not to be used.
     pub(super) fn cached(&self, key: Key) -> Result<Option<Ended>, Error> {
+        let ended = self.look_up(key)?;
+        ended.iter().for_each(|ended| self.solver.collected.record(key, &ended.record));
+        Ok(ended)
+    }
+
+    fn look_up(&self, key: Key) -> Result<Option<Ended>, Error> {
         if self.ignored().is_some() {
             return Ok(None);
         }
@@ -195,9 +201,9 @@ impl<'a> Work<'a> {
             return Ok(Some(ended));
         }
         let Some(same) = keys.same else { return Ok(None) };
-        let ended = self.cached(same)?;
+        let ended = self.look_up(same)?;
         if let Some(ended) = &ended {
-            record::put(self.solver.store, &keys.own, &ended.by_content())?;
+            self.solver.keep(keys.own, &ended.by_content())?;
         }
         Ok(ended)
     }
@@ -227,6 +233,7 @@ impl<'a> Work<'a> {
         let is_ours = known.as_ref().is_none_or(|record| record.layer == ours.layer);
         let changeset = is_ours.then_some(changeset);
         let record = known.unwrap_or(ours);
+        self.solver.collected.record(key, &record);
         records.insert(key, record.clone());
         let ended = Ended { record, changeset, key, output: outcome.output, cached: false };
         if let Some(same) = same {
