@@ -201,12 +201,15 @@ impl Arguments {
         }
     }
 
+    /// As with buildx, `SOURCE_DATE_EPOCH` of the environment is one unless it is given.
     pub(crate) fn build_args(&self) -> BTreeMap<String, String> {
         let value = |text: &String| match text.split_once('=') {
             Some((name, value)) => Some((name.to_owned(), value.to_owned())),
             None => Some((text.clone(), environment(text)?)),
         };
-        self.build_arg.iter().filter_map(value).collect()
+        let usual = environment(EPOCH).filter(|text| !text.is_empty());
+        let usual = usual.map(|text| (EPOCH.to_owned(), text));
+        usual.into_iter().chain(self.build_arg.iter().filter_map(value)).collect()
     }
 
     /// What is granted to `RUN` steps; a host network for all is one for those that ask.
@@ -241,20 +244,23 @@ impl Arguments {
         }
     }
 
-    /// `SOURCE_DATE_EPOCH` from the build arguments, or else the environment.
+    /// `SOURCE_DATE_EPOCH` from the build arguments.
     pub(crate) fn source_date_epoch(
         &self,
         build_args: &BTreeMap<String, String>,
     ) -> anyhow::Result<Option<i64>> {
-        let given = build_args.get("SOURCE_DATE_EPOCH").cloned();
-        let text = given.or_else(|| environment("SOURCE_DATE_EPOCH"));
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-        let seconds = text.parse().map_err(|_| {
-            cli::usage(format!("SOURCE_DATE_EPOCH is {text:?}, not a number of seconds"))
-        })?;
+        let Some(text) = build_args.get(EPOCH).filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let seconds = text
+            .parse()
+            .map_err(|_| cli::usage(format!("{EPOCH} is {text:?}, not a number of seconds")))?;
         Ok(Some(seconds))
     }
 }
+
+/// The time that everything in the image is at most from: reproducible-builds.org's variable.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
 /// What git may know of this environment: where programs are, and how the network is reached.
 const FOR_GIT: [&str; 11] = [
