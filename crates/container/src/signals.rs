@@ -2,17 +2,21 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::str::FromStr;
 
 use crate::error::{Doing, Error, Result};
-use crate::kernel_file;
+use crate::{kernel_file, syscalls};
 
 /// A signal of signal(7), `TERM`, `SIGTERM` or `15`, and `RTMIN+n`; 0 only asks whether there is a
 /// process (kill(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signal(i32);
+
+/// The first real-time signal as users' programs count: glibc keeps two of the kernel's for itself, and the
+/// C library that we are linked with may keep three.
+const REAL_TIME_MIN: i32 = 34;
+const REAL_TIME_MAX: i32 = 64;
 
 const NAMES: [(&str, i32); 33] = [
     ("HUP", libc::SIGHUP),
@@ -79,15 +83,13 @@ impl FromStr for Signal {
         let real_time = |base: i32, offset: &str, sign: i32| {
             let offset: i32 = if offset.is_empty() { 0 } else { offset.parse().ok()? };
             let number = base + sign * offset;
-            (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&number).then_some(Self(number))
+            (REAL_TIME_MIN..=REAL_TIME_MAX).contains(&number).then_some(Self(number))
         };
         if let Some(rest) = name.strip_prefix("RTMIN") {
-            return real_time(libc::SIGRTMIN(), rest.trim_start_matches('+'), 1)
-                .ok_or_else(unknown);
+            return real_time(REAL_TIME_MIN, rest.trim_start_matches('+'), 1).ok_or_else(unknown);
         }
         if let Some(rest) = name.strip_prefix("RTMAX") {
-            return real_time(libc::SIGRTMAX(), rest.trim_start_matches('-'), -1)
-                .ok_or_else(unknown);
+            return real_time(REAL_TIME_MAX, rest.trim_start_matches('-'), -1).ok_or_else(unknown);
         }
         NAMES
             .iter()
@@ -101,8 +103,8 @@ impl FromStr for Signal {
 /// it is dropped: what remains to be done then shall not be cut short either.
 pub(crate) struct SignalQueue {
     fd: OwnedFd,
-    /// What was held back before.
-    before: libc::sigset_t,
+    /// What was held back before, as the kernel's set.
+    before: u64,
     /// Taken from the descriptor, and not yet dealt with.
     held: RefCell<VecDeque<i32>>,
 }
@@ -110,32 +112,16 @@ pub(crate) struct SignalQueue {
 impl SignalQueue {
     /// From now on no signal interrupts or ends this process, but for those that nobody can hold.
     pub(crate) fn open() -> Result<Self> {
-        // SAFETY: a set of signals is plain data.
-        let mut before = unsafe { std::mem::zeroed() };
-        // SAFETY: the set is filled by the calls before it is used; both outlive their use.
-        let fd = unsafe {
-            let mut all = std::mem::zeroed();
-            libc::sigfillset(&raw mut all);
-            for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
-                libc::sigdelset(&raw mut all, signal);
-            }
-            libc::sigprocmask(libc::SIG_BLOCK, &raw const all, &raw mut before);
-            libc::signalfd(-1, &raw const all, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
-        };
-        if fd < 0 {
-            return Err(io::Error::last_os_error()).doing(|| "wait for signals".into());
-        }
-        // SAFETY: signalfd returned a new descriptor that nobody else owns.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let faults = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT];
+        let all = faults.iter().fold(u64::MAX, |set, signal| set & !(1 << (signal - 1)));
+        let before = syscalls::hold_signals(libc::SIG_BLOCK, all);
+        let fd = syscalls::signalfd(all).doing(|| "wait for signals".into())?;
         Ok(Self { fd, before, held: RefCell::default() })
     }
 
     /// In a child process: lets through what the caller's caller let through.
     pub(crate) fn let_through(&self) {
-        // SAFETY: the set was filled by the kernel.
-        unsafe {
-            libc::sigprocmask(libc::SIG_SETMASK, &raw const self.before, std::ptr::null_mut())
-        };
+        syscalls::hold_signals(libc::SIG_SETMASK, self.before);
     }
 
     /// The next signal that has arrived.
@@ -178,7 +164,7 @@ impl AsFd for SignalQueue {
 /// the kernel what it did not ask for (pid_namespaces(7)); execve(2) takes this back.
 pub(crate) fn end_when_asked() {
     extern "C" fn end(signal: libc::c_int) {
-        crate::syscalls::exit_now(128 + signal);
+        syscalls::exit_now(128 + signal);
     }
     for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM] {
         // SAFETY: the handler makes one system call. Who ignored a signal before goes on to do so.
@@ -225,6 +211,15 @@ pub(crate) fn restore_pipe_signal() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whatever C library is linked: glibc's function would leave two out, musl's three.
+    #[test]
+    fn all_real_time_signals_are_held_back() {
+        let queue = SignalQueue::open().unwrap();
+        let held = syscalls::hold_signals(libc::SIG_BLOCK, 0);
+        queue.let_through();
+        assert_eq!(held >> 31, u64::MAX >> 31);
+    }
 
     #[test]
     fn reads_what_is_ignored() {

@@ -121,15 +121,31 @@ pub(crate) unsafe fn close_from(first: u32, keep: &mut [u32]) -> io::Result<()> 
     close(from, u32::MAX)
 }
 
+/// rt_sigprocmask(2) with a set of the kernel's, a bit for each signal from the first; returns the set
+/// before. The C libraries' own functions pass over the signals that they use themselves.
+pub(crate) fn hold_signals(how: libc::c_int, set: u64) -> u64 {
+    let mut before = 0_u64;
+    let (new, old) = (&raw const set, &raw mut before);
+    // SAFETY: both sets are of the size told, and outlive the call, which fails for no valid `how`.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size_of::<u64>()) };
+    before
+}
+
+/// signalfd(2) for a set as in [`hold_signals`], without waiting, closed on exec.
+pub(crate) fn signalfd(set: u64) -> io::Result<OwnedFd> {
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: the set is of the size told, and outlives the call.
+    let fd =
+        unsafe { libc::syscall(libc::SYS_signalfd4, -1, &raw const set, size_of::<u64>(), flags) };
+    check(fd.min(0))?;
+    // SAFETY: the kernel returned a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
 /// Has what the caller left open close on exec, and lets signals through that this process holds back:
 /// neither is meant for a program that the runtime starts for itself.
 pub(crate) fn detach_from_caller() -> io::Result<()> {
-    // SAFETY: the set is filled before it is used.
-    unsafe {
-        let mut none = std::mem::zeroed();
-        libc::sigemptyset(&raw mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
-    }
+    hold_signals(libc::SIG_SETMASK, 0);
     let flag = libc::CLOSE_RANGE_CLOEXEC;
     // SAFETY: passes numbers; nothing is closed yet.
     check(unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, flag) })
