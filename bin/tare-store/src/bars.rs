@@ -100,7 +100,7 @@ impl registry::Progress for Bars {
                 }
             }
             Event::Known { digest, .. } => {
-                self.progress.line(format_args!("{} is here already", short(&digest)));
+                self.progress.line(format_args!("{} exists already", short(&digest)));
             }
             Event::Mounted { digest, from } => {
                 self.progress.line(format_args!("{} comes from {from}", short(&digest)));

@@ -8,7 +8,7 @@
 //!   tare/tmp/                 files in the making, each locked by its writer
 //!   tare/layers/DIFF.tar      uncompressed layer; a hard link where the blob is itself uncompressed
 //!   tare/layers/DIFF.toc      its changeset
-//!   tare/layers/DIFF.gzip-6   what it was compressed to, and beside it a .json with digest and size
+//!   tare/layers/DIFF.gzip-5   what it was compressed to, and beside it a .json with digest and size
 //!   tare/rootfs/CHAIN…        what a driver makes of a stack of layers
 //!   tare/build/records/       build cache records; the rest of tare/build is the builder's
 //!   tare/leases/ID            what running work and bundles hold

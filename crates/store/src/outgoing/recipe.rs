@@ -27,15 +27,15 @@ pub struct LevelError {
 }
 
 impl Recipe {
-    /// A recipe; without a level, the one that the format's own program uses (gzip 6, zstd 3). What is
-    /// not compressed has no levels: any is taken.
+    /// A recipe; without a level, the usual one: zstd's own 3, and 5 for gzip, whose own 6 takes a third
+    /// longer for a size that is less by one in 300. What is not compressed has no levels: any is taken.
     ///
     /// # Errors
     /// The format has no such level.
     pub fn new(compression: Compression, level: Option<u8>) -> Result<Self, LevelError> {
         let (name, least, most, usual) = match compression {
             Compression::None => return Ok(Self { compression, level: 0 }),
-            Compression::Gzip => ("gzip", 0, 9, 6),
+            Compression::Gzip => ("gzip", 0, 9, 5),
             Compression::Zstd => ("zstd", 1, 22, 3),
         };
         let level = level.unwrap_or(usual);

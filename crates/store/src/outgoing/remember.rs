@@ -1,8 +1,8 @@
 //! Compressed layers, kept for the next time.
 //!
 //! ```text
-//! tare/layers/DIFF.gzip-6        the compressed layer
-//! tare/layers/DIFF.gzip-6.json   { digest, size }: there when the other is whole
+//! tare/layers/DIFF.gzip-5        the compressed layer
+//! tare/layers/DIFF.gzip-5.json   { digest, size }: there when the other is whole
 //! ```
 //!
 //! They go with the layer: gc removes what begins with a diff ID that nobody names.
