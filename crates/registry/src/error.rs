@@ -83,6 +83,9 @@ impl Error {
                 source.hint(registry, repository)
             }
             Self::Resource { source, .. } => source.hint_for_resource(),
+            Self::Store { source, .. } | Self::Read { source, .. } if source.is_full_disk() => {
+                Some("make room; what nobody uses goes with: tare-store gc".to_owned())
+            }
             _ => None,
         }
     }
@@ -109,4 +112,22 @@ impl Error {
 /// What is pushed goes to a registry; everything else is about what is there.
 fn preposition(action: &str) -> &'static str {
     if action.starts_with("push") { "to" } else { "from" }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error as IoError, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_what_makes_room() {
+        let hint = |kind: ErrorKind| {
+            let source =
+                store::Error::Io { verb: "write", path: "x".into(), source: IoError::from(kind) };
+            Error::Read { what: "image x".to_owned(), source: Box::new(source) }.hint()
+        };
+        assert!(hint(ErrorKind::StorageFull).is_some_and(|hint| hint.contains("tare-store gc")));
+        assert_eq!(hint(ErrorKind::PermissionDenied), None);
+    }
 }
