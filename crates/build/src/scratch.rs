@@ -43,6 +43,10 @@ impl Scratch {
         let name = names::unique().to_string();
         let path = tmp.join(&name);
         fs::create_dir_all(tmp).map_err(|error| Error::io("create", tmp, error))?;
+        // Held until it has its name: no sweeper takes it for one of a killed build.
+        let _making = File::open(tmp)
+            .and_then(|folder| Ok(flock(&folder, FlockOperation::LockShared).map(|()| folder)?))
+            .map_err(|error| Error::io("lock", tmp, error))?;
         // Locked before it has its name: a sweeper never sees it free.
         let hidden = tmp.join(format!(".{name}"));
         let make = || {
@@ -106,16 +110,31 @@ fn id(build: &str, number: impl std::fmt::Display) -> String {
 /// Ends what builds that are gone have left below `tmp`. What cannot be removed now stays for the
 /// next time: it must not stop this build.
 pub(crate) fn sweep(tmp: &Path, runner: &dyn Runner) {
+    sweep_unnamed(tmp);
     let Ok(entries) = fs::read_dir(tmp) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') && !is_old(&entry) {
+        if name.starts_with('.') {
             continue;
         }
         let Ok(lock) = File::open(entry.path()) else { continue };
         let free = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
         if free && entry.path().exists() {
-            sweep_build(&entry.path(), name.trim_start_matches('.'), runner);
+            sweep_build(&entry.path(), &name, runner);
+        }
+    }
+}
+
+/// Removes directories whose makers were killed before they had named them: they are empty. Nobody
+/// makes one meanwhile.
+fn sweep_unnamed(tmp: &Path) {
+    let Ok(alone) = File::open(tmp) else { return };
+    if flock(&alone, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return;
+    }
+    for entry in fs::read_dir(tmp).into_iter().flatten().flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            let _ = fs::remove_dir(entry.path());
         }
     }
 }
@@ -164,4 +183,26 @@ fn sweep_build(path: &Path, name: &str, runner: &dyn Runner) {
         }
     }
     let _ = rootfs::remove(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_named_is_swept_unless_someone_is_at_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let left = folder.path().join(".1-2-3");
+        fs::create_dir(&left).unwrap();
+        let making = File::open(folder.path()).unwrap();
+        flock(&making, FlockOperation::LockShared).unwrap();
+        sweep_unnamed(folder.path());
+        assert!(left.exists());
+        drop(making);
+        sweep_unnamed(folder.path());
+        assert!(!left.exists());
+        let scratch = Scratch::new(folder.path()).unwrap();
+        sweep_unnamed(folder.path());
+        assert!(scratch.path().exists());
+    }
 }
