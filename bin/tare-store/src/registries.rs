@@ -43,7 +43,7 @@ impl RegistryFlags {
     pub(crate) fn options_without_login(&self) -> Options {
         let verify = self.tls_verify && !self.insecure;
         let trust = if verify { trust() } else { Trust::Anybody };
-        Options { trust, proxies: proxies(), ..Options::default() }
+        Options { trust, certs_d: certs_d(), proxies: proxies(), ..Options::default() }
     }
 
     /// Where a new login is kept: in the file that is named, or where podman keeps them.
@@ -77,6 +77,13 @@ pub(crate) fn explain(error: registry::Error) -> anyhow::Error {
         Some(hint) => cli::hinted(error, hint),
         None => error.into(),
     }
+}
+
+/// Where authorities for single registries are kept: podman's places, the user's first, and docker's.
+fn certs_d() -> Vec<PathBuf> {
+    let own = variable("HOME").map(|home| Path::new(&home).join(".config/containers/certs.d"));
+    let common = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+    own.into_iter().chain(common).collect()
 }
 
 /// The authorities to trust: `$SSL_CERT_FILE`, the distribution's, or those that are built in.

@@ -251,8 +251,8 @@ impl Failure {
                 "the registry limits how much may be asked; wait, or log in".to_owned()
             }
             Self::Transport { reason, .. } if reason.contains("certificate") => format!(
-                "if you trust {registry}, name its authority with SSL_CERT_FILE, or do not check with: \
-                 --tls-verify=false"
+                "if you trust {registry}, put its authority into /etc/containers/certs.d/{registry}/ca.crt, or do not \
+                 check with: --tls-verify=false"
             ),
             Self::Transport { reason, .. } if reason.contains("TLS") => {
                 "if the registry speaks plain HTTP, allow it with: --tls-verify=false".to_owned()

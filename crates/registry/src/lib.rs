@@ -22,6 +22,7 @@ mod auth;
 mod auth_file;
 mod blob;
 mod cancel;
+mod certs;
 mod challenge;
 mod credentials;
 mod endpoint;

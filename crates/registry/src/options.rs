@@ -16,6 +16,9 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// Whose certificates are believed.
     pub trust: Trust,
+    /// Directories with further authorities for single registries, in `HOST[:PORT]/*.crt`
+    /// (containers-certs.d(5)).
+    pub certs_d: Vec<PathBuf>,
     /// Who we are to which registry.
     pub credentials: Credentials,
     /// How hosts are reached.
@@ -33,6 +36,7 @@ impl Default for Options {
         Self {
             platform: None,
             trust: Trust::BuiltIn,
+            certs_d: Vec::new(),
             credentials: Credentials::default(),
             proxies: Proxies::default(),
             timeouts: Timeouts::default(),

@@ -9,6 +9,7 @@ use ureq::http::{Method, Response};
 use crate::Error;
 use crate::auth::Authorizer;
 use crate::cancel::Cancel;
+use crate::certs;
 use crate::challenge;
 use crate::endpoint::{Endpoint, Scheme};
 use crate::failure::Failure;
@@ -216,8 +217,10 @@ fn connect(
     options: &Options,
     cancel: &Cancel<'_>,
 ) -> Result<(Scheme, Http), Error> {
+    let trust = certs::trust_for(options, endpoint.registry());
+    let trusting = Options { trust, ..options.clone() };
     let open = |scheme| {
-        let http = Http::new(options, scheme)?;
+        let http = Http::new(&trusting, scheme)?;
         cancel.include(http.agent());
         Ok::<_, Error>(http)
     };

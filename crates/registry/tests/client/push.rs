@@ -235,6 +235,14 @@ fn over_tls_with_a_login() {
     let pulled = pull(&fresh, &name, &known).unwrap();
     assert_eq!(digest(&pulled.manifest).unwrap(), hash(&pushed.manifest));
 
+    // The same from a directory for this registry alone.
+    let own = directory.path().join(host);
+    std::fs::create_dir(&own).unwrap();
+    std::fs::copy(registry.authority(), own.join("ca.crt")).unwrap();
+    let certs_d = vec![directory.path().to_owned()];
+    let by_directory = Options { trust: Trust::BuiltIn, certs_d, ..known.clone() };
+    push(&store, parcel(&image), &name, &by_directory).unwrap();
+
     let stranger = Options { credentials: Credentials::default(), ..known };
     let error = push(&store, parcel(&image), &name, &stranger).err().unwrap();
     let text = crate::fixture::text(&error);
