@@ -127,7 +127,7 @@ fn a_failed_create_leaves_nothing() {
         ("error running startContainer hook #0: /bin/false", |config| {
             config["hooks"] = json!({"startContainer": [{"path": "/bin/false"}]});
         }),
-        ("not between 0 and 100", |config| {
+        ("linux.resources.memory.swappiness", |config| {
             config["linux"]["resources"]["memory"] = json!({"swappiness": 101});
         }),
         ("above the hard limit", |config| {
