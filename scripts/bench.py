@@ -196,10 +196,12 @@ def plan(bench):
     stages = "".join(f"FROM debian:bookworm AS s{n}\nARG NAME=s{n}\nENV STAGE=$NAME\n"
                      f"COPY --from=s{n - 1} /f{n - 1} /\nRUN cat /f{n - 1} > /f{n}\n" for n in range(1, 200))
     context = bench.context("plan", f"FROM debian:bookworm AS s0\nRUN touch /f0\n{stages}")
-    yield bench.row("`--check` of 200 stages", {
-        "tare": [bench.programs / "tare-build", "--store", bench.store, "--check", context],
-        "BuildKit": bench.peers.words("docker", "buildx", "build", "--check", context),
-    }, runs=max(bench.runs, 11))
+    ways = {"tare": [bench.programs / "tare-build", "--store", bench.store, "--check", context]}
+    buildx = bench.peers.words("docker", "buildx", "build")
+    # The buildx of Debian 13 is older than its checks.
+    if "--check" in subprocess.run([*buildx, "--help"], capture_output=True, text=True, check=True).stdout:
+        ways["BuildKit"] = [*buildx, "--check", str(context)]
+    yield bench.row("`--check` of 200 stages", ways, runs=max(bench.runs, 11))
 
 
 def small_files(bench):

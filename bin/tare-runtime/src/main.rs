@@ -25,6 +25,11 @@ use std::sync::OnceLock;
 use crate::arguments::{Arguments, Command};
 use crate::log::Log;
 
+/// musl's own allocator gives memory back at once and asks for it again: a hundred system calls a start.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// Where messages go, for the notices of the engine too.
 static LOG: OnceLock<Log> = OnceLock::new();
 
