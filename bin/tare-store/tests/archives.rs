@@ -5,29 +5,9 @@
 mod support;
 
 use std::fs::File;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use support::{World, said};
-
-/// Runs a shell script in the world's directory, and gives what it printed.
-fn sh(world: &World, script: &str) -> String {
-    let program = Path::new(env!("CARGO_BIN_EXE_tare-store"));
-    let path = format!(
-        "{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-        program.parent().unwrap().display()
-    );
-    let output = Command::new("sh")
-        .args(["-euc", script])
-        .current_dir(world.path(""))
-        .env("TARE_STORE", world.path("store"))
-        .env("PATH", path)
-        .output()
-        .unwrap();
-    let said = said(output);
-    assert_eq!(said.code, 0, "{script}\n{}{}", said.out, said.err);
-    said.out.trim_end().to_owned()
-}
+use support::{World, said, sh};
 
 /// The digest of the manifest that has this name in a store.
 fn digest(world: &World, store: &str, name: &str) -> String {

@@ -6,30 +6,10 @@ mod docker_registry;
 mod support;
 
 use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use docker_registry::Registry;
-use support::{Said, World, said};
-
-/// Runs a shell script in the world's directory, and gives what it printed.
-fn sh(world: &World, script: &str) -> String {
-    let program = Path::new(env!("CARGO_BIN_EXE_tare-store"));
-    let path = format!(
-        "{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
-        program.parent().unwrap().display()
-    );
-    let output = Command::new("sh")
-        .args(["-euc", script])
-        .current_dir(world.path(""))
-        .env("TARE_STORE", world.path("store"))
-        .env("PATH", path)
-        .output()
-        .unwrap();
-    let said = said(output);
-    assert_eq!(said.code, 0, "{script}\n{}{}", said.out, said.err);
-    said.out.trim_end().to_owned()
-}
+use support::{Said, World, said, sh};
 
 #[test]
 fn every_transport_goes_round_with_its_digest() {

@@ -7,7 +7,7 @@ mod support;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use support::{World, said};
+use support::{World, sh};
 
 /// `tare-store serve` on any port, interrupted with its guard.
 struct Serving {
@@ -41,13 +41,6 @@ impl Drop for Serving {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn sh(world: &World, script: &str) -> String {
-    let output = Command::new("sh").args(["-euc", script]).current_dir(world.path("")).output();
-    let said = said(output.unwrap());
-    assert_eq!(said.code, 0, "{script}\n{}{}", said.out, said.err);
-    said.out.trim_end().to_owned()
 }
 
 /// The status of a request by curl.

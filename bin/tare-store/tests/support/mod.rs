@@ -5,7 +5,7 @@
 #![allow(unreachable_pub, missing_docs, reason = "a module of test programs")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 pub struct World {
@@ -110,4 +110,23 @@ pub fn said(output: Output) -> Said {
         out: String::from_utf8_lossy(&output.stdout).into_owned(),
         err: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
+}
+
+/// Runs a shell script in the world's directory, and gives what it printed.
+pub(crate) fn sh(world: &World, script: &str) -> String {
+    let program = Path::new(env!("CARGO_BIN_EXE_tare-store"));
+    let path = format!(
+        "{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+        program.parent().unwrap().display()
+    );
+    let output = Command::new("sh")
+        .args(["-euc", script])
+        .current_dir(world.path(""))
+        .env("TARE_STORE", world.path("store"))
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let said = said(output);
+    assert_eq!(said.code, 0, "{script}\n{}{}", said.out, said.err);
+    said.out.trim_end().to_owned()
 }

@@ -32,6 +32,7 @@ fn planned(dockerfile: &Dockerfile) -> Result<Plan, String> {
         network: Network::Host,
         labels: vec![("label".to_owned(), "value".to_owned())],
         allow: Default::default(),
+        contexts: Default::default(),
         ignored: Default::default(),
         check: false,
     };
