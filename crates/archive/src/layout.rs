@@ -8,12 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use image::manifest::REF_NAME;
 use image::{Descriptor, media_type};
 use serde_json::{Value, json};
 use store::{Content, Outgoing, Store, Watch};
 
 use crate::Error;
-use crate::name::REF_NAME;
 use crate::save::{self, Format, LAYOUT, Saved, Saving};
 
 /// Writes images into the layout in `directory`, which is made where missing, and gives what names
@@ -102,6 +102,9 @@ impl Layout<'_> {
         let new: Vec<Value> = new
             .flat_map(|(outgoing, saved)| save::entries(outgoing, saved, saving.ref_name))
             .collect();
+        if index.is_object() && !index["manifests"].is_array() {
+            index["manifests"] = json!([]);
+        }
         if let Some(entries) = index["manifests"].as_array_mut() {
             entries.retain(|old| !new.iter().any(|new| replaces(new, old)));
             entries.extend(new);

@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 
 use image::Reference;
+use image::manifest::REF_NAME;
 
 /// The full name, as containerd and docker write it.
 pub(crate) const CONTAINERD: &str = "io.containerd.image.name";
-/// The name in a layout (image-spec, annotations.md): a full name for podman, a tag for docker and
-/// buildx, anything for skopeo.
-pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The name that an entry of an index gives its image; `None` where it is no full name. A bare word
 /// says nothing of a repository: it is a tag of one that the archive does not name.

@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use image::manifest::REF_NAME;
 use image::{Descriptor, Digest, ImageManifest, Platform, Reference, media_type};
 use serde_json::{Value, json};
 use store::{Content, LayerForm, Outgoing, Store, Watch};
 use tree::{Entry, EntryKind, LayerPath, LayerSink, LayerWriter, Metadata};
 
 use crate::Error;
-use crate::name::{CONTAINERD, REF_NAME};
+use crate::name::CONTAINERD;
 
 /// What `oci-layout` says.
 pub(crate) const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;

@@ -84,6 +84,14 @@ pub enum Error {
         /// What the program that pushes said.
         said: String,
     },
+    /// The build cache could not be written into a directory.
+    #[error("cannot write the cache to {path:?}")]
+    CacheLayout {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: Box<archive::Error>,
+    },
     /// A tree of a git repository could not be had.
     #[error("cannot {action} {remote}{}", because(said))]
     Git {

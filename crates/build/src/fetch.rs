@@ -37,11 +37,6 @@ pub(crate) fn fetch(
     command.arg("--store").arg(store.root()).args(["fetch", "--json", "--progress", "plain"]);
     command.args(checksum.map(|digest| format!("--checksum={digest}")));
     // On standard input, because every user of the machine sees arguments.
-    let said = program::run(command.arg("-"), what.url.as_bytes(), hear, interrupt)
-        .map_err(|error| fail(format!("cannot start {}: {error}", fetcher.display())))?
-        .ok_or(Error::Interrupted)?;
-    if !said.status.success() {
-        return Err(fail(said.err));
-    }
-    serde_json::from_slice(&said.out).map_err(|error| fail(format!("what it said: {error}")))
+    let said = program::output(command.arg("-"), what.url.as_bytes(), hear, interrupt, fail)?;
+    serde_json::from_slice(&said).map_err(|error| fail(format!("what it said: {error}")))
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use crate::Interrupt;
+use crate::{Error, Interrupt};
 
 /// What a program gave.
 #[derive(Debug)]
@@ -67,6 +67,25 @@ pub(crate) fn run(
             Err(error)
         }
     }
+}
+
+/// As [`run`], for a program that has to succeed: its standard output. `fail` makes an error of why it
+/// did not, in its own words.
+///
+/// # Errors
+/// That error, or that the build was interrupted.
+pub(crate) fn output(
+    command: &mut Command,
+    input: &[u8],
+    hear: &mut dyn FnMut(&[u8]),
+    interrupt: &Interrupt,
+    fail: impl Fn(String) -> Error,
+) -> Result<Vec<u8>, Error> {
+    let said = run(command, input, hear, interrupt);
+    let program = || command.get_program().display().to_string();
+    let said = said.map_err(|error| fail(format!("cannot start {}: {error}", program())))?;
+    let said = said.ok_or(Error::Interrupted)?;
+    if said.status.success() { Ok(said.out) } else { Err(fail(said.err)) }
 }
 
 struct Ears {

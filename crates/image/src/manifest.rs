@@ -12,6 +12,10 @@ pub use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
 use crate::media_type;
 use crate::{Digest, DigestError, Platform};
 
+/// The annotation that names an image in a layout's index (image-spec, annotations.md): a full name for
+/// podman, a tag for docker and buildx, anything for skopeo.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+
 /// A descriptor for a blob.
 pub fn descriptor(media_type: &str, digest: Digest, size: u64) -> Descriptor {
     Descriptor::new(media_type.into(), size, digest)

@@ -1,7 +1,7 @@
 //! Stopping at once: what waits for a registry notices neither a flag nor another thread's failure.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -88,7 +88,12 @@ impl Cancel<'_> {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Agent>> {
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Agent>> {
+        lock(&self.agents)
     }
+}
+
+/// What several threads share. One that panicked while it held it leaves nothing half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,7 +19,7 @@ use store::{Holder, Store};
 
 use crate::Error;
 use crate::blob;
-use crate::cancel::{self, Cancel};
+use crate::cancel::{self, Cancel, lock};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::find::{self, Document, Found};
@@ -213,8 +213,4 @@ fn check_config(
         }),
         None => Ok(found),
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,7 +17,7 @@ use store::{Content, LayerForm, Outgoing, OutgoingEvent, Store, Watch};
 use ureq::http::Method;
 
 use crate::Error;
-use crate::cancel;
+use crate::cancel::{self, lock};
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::mounts::Mounts;
@@ -198,8 +198,4 @@ fn shown(event: OutgoingEvent<'_>) -> Option<Event<'_>> {
         OutgoingEvent::CompressedAll { diff_id, size } => Event::CompressedAll { diff_id, size },
         _ => return None,
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

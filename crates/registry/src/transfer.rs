@@ -4,17 +4,15 @@
 use std::sync::atomic::AtomicBool;
 
 use image::{Descriptor, Digest, Reference};
-use ureq::http::Method;
 
 use crate::Error;
 use crate::cancel;
 use crate::endpoint::Endpoint;
-use crate::failure::Failure;
 use crate::find::{self, Document, Read};
 use crate::options::Options;
 use crate::progress::{Event, Progress};
-use crate::push;
-use crate::session::{Call, Payload, Session};
+use crate::session::Session;
+use crate::{push, upload};
 
 /// Copies an image within a registry: that for the platform of the options, or with `all` what the
 /// reference names with all that it names. `None` where the registries differ, or the registry does
@@ -103,32 +101,19 @@ impl Copy<'_> {
     }
 
     fn blob(&self, digest: Digest, size: u64) -> Result<bool, Error> {
-        let Session { endpoint, scheme, progress, .. } = self.writing;
-        let url = endpoint.blob(*scheme, &digest.to_string());
-        let there = self.writing.retry(&format!("look for blob {digest}"), || {
-            match self.call(Method::HEAD, &url, Payload::Nothing) {
-                Err(Failure::Status { status: 404 | 405, .. }) => Ok(false),
-                answer => answer.map(|_| true),
-            }
-        })?;
-        if there {
+        let progress = self.writing.progress;
+        if upload::is_there(self.writing, digest)? {
             progress.event(Event::Known { digest, size });
             return Ok(true);
         }
-        let from = crate::upload::encoded(self.from);
-        let url = format!("{}?mount={digest}&from={from}", endpoint.uploads(*scheme));
         let mounted = self.writing.retry(&format!("push blob {digest}"), || {
-            Ok(self.call(Method::POST, &url, Payload::Empty)? == 201)
+            let begun = upload::begin(self.writing, digest, Some(self.from))?;
+            Ok(begun.status().as_u16() == 201)
         })?;
         if mounted {
             progress.event(Event::Mounted { digest, from: self.from });
         }
         Ok(mounted)
-    }
-
-    fn call<'c>(&self, method: Method, url: &'c str, content: Payload<'c>) -> Result<u16, Failure> {
-        let call = Call { method, url, headers: &[], content };
-        self.writing.request(&call).map(|response| response.status().as_u16())
     }
 
     fn documents(&self, documents: &[Read], to: &Reference) -> Result<Option<Descriptor>, Error> {

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
+use image::Digest;
 use store::Content;
 use ureq::Body;
 use ureq::http::{Method, Response};
@@ -28,7 +29,7 @@ pub(crate) fn send(
 ) -> Result<(), Error> {
     let digest = content.digest;
     let upload = Upload { session, content, broken: Mutex::new(None), reported: Cell::new(0) };
-    if session.retry(&format!("look for blob {digest}"), || upload.is_there())? {
+    if is_there(session, digest)? {
         session.progress.event(Event::Known { digest, size: content.size });
         return Ok(());
     }
@@ -48,6 +49,31 @@ pub(crate) fn send(
     }
 }
 
+/// Whether the repository has a blob.
+pub(crate) fn is_there(session: &Session<'_>, digest: Digest) -> Result<bool, Error> {
+    let url = session.endpoint.blob(session.scheme, &digest.to_string());
+    let call = Call { method: Method::HEAD, url: &url, headers: &[], content: Payload::Nothing };
+    session.retry(&format!("look for blob {digest}"), || match session.request(&call) {
+        Ok(_) => Ok(true),
+        Err(Failure::Status { status: 404 | 405, .. }) => Ok(false),
+        Err(failure) => Err(failure),
+    })
+}
+
+/// Begins an upload. With a repository to mount the blob from, status 201 says that this was all.
+pub(crate) fn begin(
+    session: &Session<'_>,
+    digest: Digest,
+    mount: Option<&str>,
+) -> Result<Response<Body>, Failure> {
+    let mut url = session.endpoint.uploads(session.scheme);
+    if let Some(from) = mount {
+        url += &format!("?mount={digest}&from={}", encoded(from));
+    }
+    let call = Call { method: Method::POST, url: &url, headers: &[], content: Payload::Empty };
+    session.request(&call)
+}
+
 struct Upload<'a> {
     session: &'a Session<'a>,
     content: &'a Content,
@@ -58,24 +84,12 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    fn is_there(&self) -> Result<bool, Failure> {
-        let Session { endpoint, scheme, .. } = self.session;
-        let url = endpoint.blob(*scheme, &self.content.digest.to_string());
-        let call =
-            Call { method: Method::HEAD, url: &url, headers: &[], content: Payload::Nothing };
-        match self.session.request(&call) {
-            Ok(_) => Ok(true),
-            Err(Failure::Status { status: 404 | 405, .. }) => Ok(false),
-            Err(failure) => Err(failure),
-        }
-    }
-
     /// One upload from its beginning: one that broke off is begun anew, since few registries can say
     /// how far it came.
     fn attempt(&self, mount: Option<&str>) -> Result<(), Failure> {
         let Session { progress, .. } = self.session;
         let Content { digest, size, .. } = *self.content;
-        let begun = self.begin(mount)?;
+        let begun = begin(self.session, digest, mount)?;
         if begun.status().as_u16() == 201 {
             progress.event(Event::Mounted { digest, from: mount.unwrap_or_default() });
             return Ok(());
@@ -88,16 +102,6 @@ impl Upload<'_> {
         self.put(&url)?;
         progress.event(Event::Done { digest });
         Ok(())
-    }
-
-    fn begin(&self, mount: Option<&str>) -> Result<Response<Body>, Failure> {
-        let Session { endpoint, scheme, .. } = self.session;
-        let mut url = endpoint.uploads(*scheme);
-        if let Some(from) = mount {
-            url += &format!("?mount={}&from={}", self.content.digest, encoded(from));
-        }
-        let call = Call { method: Method::POST, url: &url, headers: &[], content: Payload::Empty };
-        self.session.request(&call)
     }
 
     /// Where the registry wants the bytes, with the digest added.

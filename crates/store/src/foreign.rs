@@ -7,10 +7,9 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
-use image::manifest::{self, Descriptor, ImageIndex, ImageManifest};
+use image::manifest::{self, Descriptor, ImageIndex, ImageManifest, REF_NAME};
 use image::{Platform, media_type};
 
-use crate::index::REF_NAME;
 use crate::{Error, Store, files};
 
 /// The largest `index.json`, in bytes.

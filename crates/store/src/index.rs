@@ -6,13 +6,10 @@
 use std::path::PathBuf;
 
 use image::Digest;
-use image::manifest::Descriptor;
+use image::manifest::{Descriptor, REF_NAME};
 use serde_json::{Map, Value};
 
 use crate::{Error, Store, files};
-
-/// The annotation that names an image in a layout (image-spec, annotations.md).
-pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// The largest index.json, in bytes.
 const MAX_INDEX: u64 = 256 << 20;

@@ -92,13 +92,7 @@ impl Exporter<'_> {
         command.arg("--store").arg(self.store.root()).arg("push").args(flags(form));
         command.arg(image.digest().to_string()).arg(name);
         let failed = |said: String| Error::CacheExport { to: name.to_owned(), said };
-        let said = program::run(&mut command, b"", &mut |_| {}, self.interrupt)
-            .map_err(|error| failed(format!("cannot start {}: {error}", self.pusher.display())))?;
-        match said {
-            None => Err(Error::Interrupted),
-            Some(said) if said.status.success() => Ok(()),
-            Some(said) => Err(failed(said.err.trim().to_owned())),
-        }
+        program::output(&mut command, b"", &mut |_| {}, self.interrupt, failed).map(drop)
     }
 }
 

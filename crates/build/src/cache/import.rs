@@ -83,12 +83,6 @@ impl Importer<'_> {
         command.arg("--store").arg(self.store.root());
         command.args(["pull", "--platform", &self.platform.to_string(), name]);
         let failed = |said: String| Error::CacheImport { from: name.to_owned(), said };
-        let said = program::run(&mut command, b"", &mut |_| {}, self.interrupt)
-            .map_err(|error| failed(format!("cannot start {}: {error}", self.puller.display())))?;
-        match said {
-            None => Err(Error::Interrupted),
-            Some(said) if said.status.success() => Ok(()),
-            Some(said) => Err(failed(said.err.trim().to_owned())),
-        }
+        program::output(&mut command, b"", &mut |_| {}, self.interrupt, failed).map(drop)
     }
 }

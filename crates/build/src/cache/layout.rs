@@ -6,19 +6,17 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use archive::{Format, RefName, Saved, Saving};
 use image::manifest::{Descriptor, ImageIndex};
-use image::media_type;
 use rustix::fs::{FlockOperation, flock};
-use serde_json::{Value, json};
-use store::{Content, Document, LayerForm, Store, Watch};
+use serde_json::Value;
+use store::{LayerForm, OutgoingEvent, Store, Watch};
 
 use crate::{Error, Interrupt};
-
-/// The annotation by which an index names an image.
-const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// Writes an image of the store into a layout, where it is called `tag`.
 pub(super) fn write(
@@ -30,23 +28,23 @@ pub(super) fn write(
     interrupt: &Interrupt,
 ) -> Result<(), Error> {
     interrupt.check()?;
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let hear = |_: store::OutgoingEvent<'_>| {
+    let stop = AtomicBool::new(false);
+    let hear = |_: OutgoingEvent<'_>| {
         if interrupt.is_set() {
-            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
         }
     };
-    let outgoing = store.outgoing(image, None, form, Watch { hear: &hear, stop: &stop })?;
     let layout = Layout { path };
-    let fail = |error| Error::io("write the cache to", path, error);
-    let _turn = layout.open().map_err(fail)?;
-    for content in &outgoing.contents {
-        interrupt.check()?;
-        layout.content(content)?;
-    }
-    outgoing.documents.iter().try_for_each(|document| layout.document(document)).map_err(fail)?;
-    let kept = layout.name(&outgoing.image().descriptor, tag).map_err(fail)?;
-    layout.sweep(&kept);
+    let _turn = layout.take_turn().map_err(|error| Error::io("write the cache to", path, error))?;
+    let saved = Saved { image: image.clone(), names: Vec::new(), ref_name: Some(tag.to_owned()) };
+    let saving = Saving { format: Format::Oci, platform: None, form, ref_name: RefName::Tag };
+    let watch = Watch { hear: &hear, stop: &stop };
+    let written = archive::lay_out(store, &[saved], saving, path, watch);
+    written.map_err(|error| match error {
+        archive::Error::Interrupted => Error::Interrupted,
+        error => Error::CacheLayout { path: path.to_owned(), source: Box::new(error) },
+    })?;
+    layout.sweep();
     Ok(())
 }
 
@@ -55,14 +53,11 @@ struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// Makes the layout where there is none, and waits for its turn.
-    fn open(&self) -> io::Result<File> {
-        fs::create_dir_all(self.path.join("blobs/sha256"))?;
+    /// Makes the directory where there is none, and waits until no other build writes to it.
+    fn take_turn(&self) -> io::Result<File> {
+        fs::create_dir_all(self.path)?;
         let turn = File::open(self.path)?;
         flock(&turn, FlockOperation::LockExclusive)?;
-        self.put(&self.path.join("oci-layout"), |file| {
-            file.write_all(br#"{"imageLayoutVersion":"1.0.0"}"#)
-        })?;
         Ok(turn)
     }
 
@@ -70,61 +65,17 @@ impl Layout<'_> {
         self.path.join("blobs/sha256").join(hex)
     }
 
-    /// Copies a blob, unless it is there.
-    fn content(&self, content: &Content) -> Result<(), Error> {
-        let path = self.blob(&content.digest.hex());
-        if fs::metadata(&path).is_ok_and(|there| there.len() == content.size) {
-            return Ok(());
-        }
-        let mut reader = content.open()?;
-        self.put(&path, |file| io::copy(&mut reader, file).map(drop))
-            .map_err(|error| Error::io("write", &path, error))
-    }
-
-    fn document(&self, document: &Document) -> io::Result<()> {
-        let path = self.blob(&document.digest.hex());
-        self.put(&path, |file| file.write_all(&document.bytes))
-    }
-
-    /// A file under its name: complete, or not at all.
-    fn put(&self, path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-        let temporary = self.path.join(format!(".{}.new", crate::names::unique()));
-        let written = File::create(&temporary).and_then(|mut file| write(&mut file));
-        let named = written.and_then(|()| fs::rename(&temporary, path));
-        if named.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        named
-    }
-
-    /// Names the image in the index, in place of what had the name. The entries of the index.
-    fn name(&self, image: &Descriptor, tag: &str) -> io::Result<Vec<Descriptor>> {
-        let path = self.path.join("index.json");
-        let mut entries: Vec<Value> = match fs::read(&path) {
-            Ok(bytes) => entries(&bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        entries.retain(|entry| entry["annotations"][REF_NAME] != tag);
-        let mut entry = serde_json::to_value(image)?;
-        entry["annotations"] = json!({ REF_NAME: tag });
-        entries.push(entry);
-        let index = json!({
-            "schemaVersion": 2,
-            "mediaType": media_type::INDEX,
-            "manifests": entries,
-        });
-        let bytes = serde_json::to_vec(&index)?;
-        self.put(&path, |file| file.write_all(&bytes))?;
-        let index: ImageIndex = serde_json::from_slice(&bytes)?;
+    fn entries(&self) -> io::Result<Vec<Descriptor>> {
+        let index: ImageIndex = serde_json::from_slice(&fs::read(self.path.join("index.json"))?)?;
         Ok(index.manifests().clone())
     }
 
     /// Removes the blobs that no entry names. Where it is not clear what one names, all stay.
-    fn sweep(&self, entries: &[Descriptor]) {
+    fn sweep(&self) {
         let mut kept = BTreeSet::new();
-        let known =
-            entries.iter().try_for_each(|entry| self.mark(entry.digest().digest(), &mut kept));
+        let known = self.entries().and_then(|entries| {
+            entries.iter().try_for_each(|entry| self.mark(entry.digest().digest(), &mut kept))
+        });
         let blobs = fs::read_dir(self.path.join("blobs/sha256")).into_iter().flatten().flatten();
         for blob in blobs.filter(|_| known.is_ok()) {
             if !kept.contains(&*blob.file_name().to_string_lossy()) {
@@ -146,9 +97,4 @@ impl Layout<'_> {
         kept.extend(blobs.filter_map(|entry| hex(&entry)));
         list("manifests").iter().filter_map(hex).try_for_each(|child| self.mark(&child, kept))
     }
-}
-
-fn entries(bytes: &[u8]) -> io::Result<Vec<Value>> {
-    let index: Value = serde_json::from_slice(bytes)?;
-    Ok(index["manifests"].as_array().cloned().unwrap_or_default())
 }

@@ -130,13 +130,7 @@ impl Call<'_> {
         let mut told = |bytes: &[u8]| {
             hear(redacted(&String::from_utf8_lossy(bytes)).as_bytes());
         };
-        let said = program::run(&mut self.command, b"", &mut told, self.git.interrupt)
-            .map_err(|error| fail(format!("cannot start git: {error}")))?
-            .ok_or(Error::Interrupted)?;
-        match said.status.success() {
-            true => Ok(said.out),
-            false => Err(fail(said.err)),
-        }
+        program::output(&mut self.command, b"", &mut told, self.git.interrupt, fail)
     }
 
     /// As [`Call::run`], where nobody hears it.
