@@ -13,6 +13,7 @@ use std::str::FromStr;
 use build::{Checked, Inputs};
 use store::Store;
 
+pub(crate) use self::position::Range;
 use crate::arguments::Arguments;
 use crate::failure;
 

@@ -10,8 +10,9 @@ pub(super) struct Location {
     ranges: Vec<Range>,
 }
 
+/// Lines, the first and the last.
 #[derive(Serialize)]
-struct Range {
+pub(crate) struct Range {
     start: Position,
     end: Position,
 }
@@ -19,6 +20,12 @@ struct Range {
 #[derive(Serialize)]
 struct Position {
     line: usize,
+}
+
+impl From<Lines> for Range {
+    fn from(lines: Lines) -> Self {
+        Self { start: Position { line: lines.start }, end: Position { line: lines.end } }
+    }
 }
 
 impl Location {
@@ -30,7 +37,7 @@ impl Location {
 
 impl From<Lines> for Location {
     fn from(lines: Lines) -> Self {
-        let range = |line| Range { start: Position { line }, end: Position { line } };
+        let range = |line| Range::from(Lines { start: line, end: line });
         Self { ranges: (lines.start..=lines.end).map(range).collect() }
     }
 }

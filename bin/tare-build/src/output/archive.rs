@@ -20,47 +20,28 @@ pub(super) fn write(
 ) -> anyhow::Result<Descriptor> {
     let image = Saved { image: delivery.image.manifest.clone(), names, ref_name: None };
     let form = output.compressing.form().map_err(cli::usage)?;
-    let written = match file.tar {
-        true => tar(delivery, file, &image, form),
-        false => layout(delivery, file, &image, form),
-    };
-    written.with_context(|| format!("cannot write the image to {}", shown(&file.dest)))
+    deliver(delivery, file, &image, form)
+        .with_context(|| format!("cannot write the image to {}", shown(&file.dest)))
 }
 
-fn tar(
+fn deliver(
     delivery: &Delivery<'_>,
     file: &ImageFile,
     image: &Saved,
     form: LayerForm,
 ) -> anyhow::Result<Descriptor> {
     refuse_several(file.format, image)?;
-    let mut destination = Destination::open(&file.dest, "dest=")?;
+    let (store, images) = (delivery.store, std::slice::from_ref(image));
+    let saving = Saving { format: file.format, platform: None, form, ref_name: RefName::Tag };
     let flag = delivery.interrupt.flag();
     let watch = Watch { hear: &|_| {}, stop: &flag };
-    let images = std::slice::from_ref(image);
-    let written =
-        archive::save(delivery.store, images, saving(file.format, form), &mut destination, watch);
-    let written = written.map_err(explain)?;
+    if !file.tar {
+        return first(archive::lay_out(store, images, saving, &file.dest, watch).map_err(explain)?);
+    }
+    let mut destination = Destination::open(&file.dest, "dest=")?;
+    let written = archive::save(store, images, saving, &mut destination, watch).map_err(explain)?;
     destination.finish()?;
     first(written)
-}
-
-fn layout(
-    delivery: &Delivery<'_>,
-    file: &ImageFile,
-    image: &Saved,
-    form: LayerForm,
-) -> anyhow::Result<Descriptor> {
-    refuse_several(file.format, image)?;
-    let flag = delivery.interrupt.flag();
-    let watch = Watch { hear: &|_| {}, stop: &flag };
-    let (images, saving) = (std::slice::from_ref(image), saving(file.format, form));
-    let written = archive::lay_out(delivery.store, images, saving, &file.dest, watch);
-    first(written.map_err(explain)?)
-}
-
-fn saving(format: Format, form: LayerForm) -> Saving<'static> {
-    Saving { format, platform: None, form, ref_name: RefName::Tag }
 }
 
 /// As buildx refuses it: docker's archive has no room for an index.

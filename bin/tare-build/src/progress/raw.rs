@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::Report;
 use crate::base64;
+use crate::call::Range;
 
 /// Writes each event as it comes.
 #[derive(Default)]
@@ -88,17 +89,6 @@ struct Warning {
     range: Vec<Range>,
 }
 
-#[derive(Serialize)]
-struct Range {
-    start: Position,
-    end: Position,
-}
-
-#[derive(Serialize)]
-struct Position {
-    line: usize,
-}
-
 impl Raw {
     fn start(&self, id: StepId, name: &str) {
         let digest = Digest::of(format!("{} {name}", id.0)).to_string();
@@ -164,10 +154,7 @@ impl Progress for Raw {
             short: base64::encode(format!("{}: {}", it.rule.name, it.detail).as_bytes()),
             detail: vec![base64::encode(it.rule.description.as_bytes())],
             url: it.rule.url,
-            range: vec![Range {
-                start: Position { line: it.lines.start },
-                end: Position { line: it.lines.end },
-            }],
+            range: vec![it.lines.into()],
         };
         if !findings.is_empty() {
             let warnings = findings.iter().map(warning).collect();
