@@ -18,6 +18,7 @@ use serde::Deserialize;
 use store::{Outgoing, Store};
 
 use crate::Error;
+use crate::files::{failed, whole};
 
 const VERSION: &str = "Directory Transport Version: 1.1\n";
 /// The largest manifest, in bytes.
@@ -161,27 +162,4 @@ impl Reader<'_> {
             opened => opened.map_err(failed(&path)),
         }
     }
-}
-
-/// Writes a file under its name when it is whole.
-fn whole(
-    directory: &Path,
-    name: &str,
-    write: impl FnOnce(&mut File) -> io::Result<()>,
-) -> Result<(), Error> {
-    let path = directory.join(name);
-    let temporary = directory.join(format!(".tare-{}", std::process::id()));
-    let written = File::create(&temporary)
-        .and_then(|mut file| write(&mut file))
-        .and_then(|()| fs::rename(&temporary, &path));
-    written.map_err(|source| {
-        // What cannot be removed is there to be seen.
-        let _ = fs::remove_file(&temporary);
-        Error::Layout { path, source }
-    })
-}
-
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
-    move |source| Error::Layout { path, source }
 }

@@ -3,9 +3,9 @@
 //! Blobs come first and `index.json` last, each under a temporary name until it is whole. The index is
 //! another tool's as well: two that write it at the same moment may lose an entry, as with all tools.
 
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use image::manifest::REF_NAME;
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use store::{Content, Outgoing, Store, Watch};
 
 use crate::Error;
+use crate::files::{failed, whole};
 use crate::save::{self, Format, LAYOUT, Saved, Saving};
 
 /// Writes images into the layout in `directory`, which is made where missing, and gives what names
@@ -60,32 +61,17 @@ impl Layout<'_> {
         self.file("oci-layout", LAYOUT)
     }
 
-    /// Writes a file under its name when it is whole.
     fn file(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
-        let path = self.directory.join(name);
-        self.whole(&path, |temporary| fs::write(temporary, bytes))
+        whole(self.directory, name, |file| file.write_all(bytes))
     }
 
     fn content(&self, content: &Content) -> Result<(), Error> {
-        let path = self.directory.join(save::blob_path(&content.digest));
-        if path.metadata().is_ok_and(|it| it.len() == content.size) {
+        let name = save::blob_path(&content.digest);
+        if self.directory.join(&name).metadata().is_ok_and(|it| it.len() == content.size) {
             return Ok(());
         }
         let mut reader = content.open()?;
-        self.whole(&path, |temporary| {
-            let mut file = File::create(temporary)?;
-            io::copy(&mut reader, &mut file).map(drop)
-        })
-    }
-
-    fn whole(&self, path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), Error> {
-        let temporary = self.directory.join(format!(".tare-{}", std::process::id()));
-        let written = write(&temporary).and_then(|()| fs::rename(&temporary, path));
-        written.map_err(|source| {
-            // What cannot be removed is there to be seen.
-            let _ = fs::remove_file(&temporary);
-            Error::Layout { path: path.to_owned(), source }
-        })
+        whole(self.directory, &name, |file| io::copy(&mut reader, file).map(drop))
     }
 
     /// Adds the images to the index; what others wrote in it stays.
@@ -117,9 +103,4 @@ impl Layout<'_> {
 fn replaces(new: &Value, old: &Value) -> bool {
     let name = |entry: &Value| entry["annotations"][REF_NAME].as_str().map(str::to_owned);
     name(new) == name(old) && (name(new).is_some() || new["digest"] == old["digest"])
-}
-
-fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path: PathBuf = path.to_owned();
-    move |source| Error::Layout { path, source }
 }

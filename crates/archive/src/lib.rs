@@ -16,6 +16,7 @@
 mod directory;
 mod error;
 mod export;
+mod files;
 mod layout;
 mod load;
 mod name;
