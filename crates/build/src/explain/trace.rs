@@ -25,7 +25,7 @@ use crate::key::{Fields, Key};
 /// Traces are kept of so many steps.
 const MAX_TRACES: usize = 2000;
 
-/// A trace that is larger, in bytes, is not read.
+/// A table that is larger, in bytes, is not read whole.
 const MAX_SIZE: u64 = 64 << 20;
 
 /// How a step came about.
