@@ -108,6 +108,10 @@ impl registry::Progress for Bars {
             Event::Compressing { diff_id, size } => self.compressing(diff_id, size),
             Event::Compressed { diff_id, bytes } => self.compressed(diff_id, bytes),
             Event::CompressedAll { diff_id, size } => self.compressed_all(diff_id, size),
+            Event::Mirror { name, reason } => self.progress.line(format_args!(
+                "{} does not give it: {reason}; asking the next place",
+                name.familiar()
+            )),
             Event::Retry { action, reason, pause } => self.progress.line(format_args!(
                 "cannot {action}: {reason}; trying again in {}",
                 cli::duration(pause)

@@ -1,14 +1,16 @@
-//! What this machine and the command line say about registries: trusted authorities, logins, proxies.
+//! What this machine and the command line say about registries: where names lead, trusted authorities,
+//! logins, proxies.
 //!
 //! The places are those where docker, podman and OpenSSL look.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use cli::Interrupted;
 use image::Reference;
-use registry::{Credentials, Options, Proxies, Trust};
+use registry::{Credentials, Options, Proxies, Registries, Trust};
 
 /// Where distributions keep the authorities that they trust: Debian, Fedora, SUSE, Alpine.
 const BUNDLES: [&str; 4] = [
@@ -35,15 +37,19 @@ pub(crate) struct RegistryFlags {
 
 impl RegistryFlags {
     pub(crate) fn options(&self) -> anyhow::Result<Options> {
-        let credentials = credentials(self.authfile.as_deref())?;
-        Ok(Options { credentials, ..self.options_without_login() })
+        let options = self.options_without_login()?;
+        let credentials = credentials(self.authfile.as_deref())?
+            .with_helpers(options.registries.credential_helpers());
+        Ok(Options { credentials, ..options })
     }
 
     /// As [`RegistryFlags::options`], for a login that is not kept yet.
-    pub(crate) fn options_without_login(&self) -> Options {
+    pub(crate) fn options_without_login(&self) -> anyhow::Result<Options> {
         let verify = self.tls_verify && !self.insecure;
         let trust = if verify { trust() } else { Trust::Anybody };
-        Options { trust, certs_d: certs_d(), proxies: proxies(), ..Options::default() }
+        let registries = Registries::read(registries_files()?)?;
+        let (certs_d, proxies) = (certs_d(), proxies());
+        Ok(Options { trust, certs_d, proxies, registries, ..Options::default() })
     }
 
     /// Where a new login is kept: in the file that is named, or where podman keeps them.
@@ -70,6 +76,40 @@ impl FromStr for Name {
     }
 }
 
+/// What a user writes for an image to be had: with `docker://` in front, exactly what it says; else
+/// perhaps a short name, which registries.conf explains.
+#[derive(Clone, Debug)]
+pub(crate) struct Word(String);
+
+impl FromStr for Word {
+    type Err = image::ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<Name>().map(|_| Self(text.to_owned()))
+    }
+}
+
+impl Word {
+    /// What it may mean, in the order in which to try.
+    ///
+    /// # Errors
+    /// It may mean several things, and that is not allowed.
+    pub(crate) fn candidates(&self, registries: &Registries) -> anyhow::Result<Vec<Reference>> {
+        match self.0.strip_prefix("docker://") {
+            Some(exact) => Ok(vec![exact.parse()?]),
+            None => registries
+                .candidates(&self.0)
+                .map_err(|error| explain(registry::Error::from(error))),
+        }
+    }
+}
+
+impl std::fmt::Display for Word {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.strip_prefix("docker://").unwrap_or(&self.0))
+    }
+}
+
 /// A failure with what the user may try.
 pub(crate) fn explain(error: registry::Error) -> anyhow::Error {
     match error.hint() {
@@ -77,6 +117,52 @@ pub(crate) fn explain(error: registry::Error) -> anyhow::Error {
         Some(hint) => cli::hinted(error, hint),
         None => error.into(),
     }
+}
+
+/// registries.conf and what is added to it, in the order in which they have their word: the file that
+/// `$CONTAINERS_REGISTRIES_CONF` names, the user's, or the machine's; both folders of additions; and the
+/// short names that podman's users have chosen.
+fn registries_files() -> anyhow::Result<Vec<PathBuf>> {
+    let home = variable("HOME").map(PathBuf::from);
+    let own = home.as_ref().map(|home| home.join(".config/containers"));
+    let main = match variable("CONTAINERS_REGISTRIES_CONF").map(PathBuf::from) {
+        Some(named) if !named.exists() => {
+            bail!("there is no file {}, which CONTAINERS_REGISTRIES_CONF names", named.display())
+        }
+        Some(named) => Some(named),
+        None => {
+            let own = own.iter().map(|own| own.join("registries.conf"));
+            let common =
+                ["/etc/containers/registries.conf", "/usr/share/containers/registries.conf"];
+            own.chain(common.map(PathBuf::from)).find(|path| path.exists())
+        }
+    };
+    let folders = [Some(PathBuf::from("/etc/containers")), own].into_iter().flatten();
+    let mut files: Vec<PathBuf> = main.into_iter().collect();
+    for folder in folders.map(|folder| folder.join("registries.conf.d")) {
+        files.extend(additions(&folder)?);
+    }
+    let cache = match rustix::process::geteuid().is_root() {
+        true => Some(PathBuf::from("/var/cache")),
+        false => home.map(|home| home.join(".cache")),
+    };
+    files.extend(cache.map(|cache| cache.join("containers/short-name-aliases.conf")));
+    Ok(files)
+}
+
+/// The `*.conf` of a folder, by name.
+fn additions(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(|| format!("cannot read {}", folder.display()))?,
+    };
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "conf"))
+        .collect();
+    files.sort();
+    Ok(files)
 }
 
 /// Where authorities for single registries are kept: podman's places, the user's first, and docker's.

@@ -142,7 +142,9 @@ impl Images<'_> {
         let output = Command::new(self.puller)
             .arg("--store")
             .arg(self.store.root())
-            .args(["pull", "--platform", &request.platform.to_string(), &request.name])
+            .args(["pull", "--platform", &request.platform.to_string()])
+            // In a Dockerfile a name without a registry is docker.io's, whatever a machine's aliases say.
+            .arg(format!("docker://{}", request.name))
             .stdin(Stdio::null())
             .output()
             .map_err(|error| format!("cannot start {}: {error}", self.puller.display()))?;

@@ -47,6 +47,12 @@ impl<'a> Authorizer<'a> {
         Self { endpoint, credentials, scopes, held: Mutex::new(None) }
     }
 
+    /// The same rights for requests about another repository, which they must cover.
+    pub(crate) fn of(&self, endpoint: &'a Endpoint) -> Self {
+        let held = Mutex::new(self.header());
+        Self { endpoint, credentials: self.credentials, scopes: self.scopes.clone(), held }
+    }
+
     /// The `Authorization` header to send, once there is one.
     pub(crate) fn header(&self) -> Option<String> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -13,47 +13,83 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::credentials::{CredentialsError, parse, plain_key};
+use crate::helper;
 
-/// Puts a login for a registry into the file, in place of the one that it had.
+/// Who keeps a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keeper {
+    /// The file.
+    File,
+    /// A helper program, which the file names: `docker-credential-` and this.
+    Helper(String),
+}
+
+/// Puts a login for a registry into the file, in place of the one that it had; or has the helper keep it
+/// to which the file leaves this registry's logins.
 ///
 /// # Errors
-/// The file cannot be read, understood or written; or it leaves the registry's logins to a helper.
+/// The file cannot be read, understood or written; the helper fails.
 pub fn save_login(
     path: &Path,
     registry: &str,
     user: &str,
     password: &str,
-) -> Result<(), CredentialsError> {
+) -> Result<Keeper, CredentialsError> {
     let mut file = read(path)?;
-    let helper = file.get("credHelpers").and_then(|helpers| helpers.get(registry));
-    if let Some(helper) = helper.and_then(Value::as_str).filter(|helper| !helper.is_empty()) {
-        let (registry, helper) = (registry.to_owned(), helper.to_owned());
-        return Err(CredentialsError::Helper { registry, helper, path: path.to_owned() });
-    }
+    let helper = helper_of(&file, registry);
+    let login = match &helper {
+        // Docker leaves an empty entry, too, so that its list of logins is whole.
+        Some(name) => {
+            helper::store(name, helper::server(registry), user, password)?;
+            json!({})
+        }
+        None => json!({ "auth": STANDARD.encode(format!("{user}:{password}")) }),
+    };
     let auths = file.entry("auths").or_insert_with(|| Value::Object(Map::new()));
     if !auths.is_object() {
         *auths = Value::Object(Map::new());
     }
-    let auth = STANDARD.encode(format!("{user}:{password}"));
-    auths[registry] = json!({ "auth": auth });
-    write(path, &file)
+    auths[registry] = login;
+    write(path, &file)?;
+    Ok(helper.map_or(Keeper::File, Keeper::Helper))
 }
 
-/// Takes the login for a registry out of the file, or all of them; `false` where it had none.
+/// Takes the login for a registry out of the file and away from its helper, or all that the file tells of;
+/// `false` where there was none.
 ///
 /// # Errors
 /// As [`save_login`].
 pub fn remove_login(path: &Path, registry: Option<&str>) -> Result<bool, CredentialsError> {
     let mut file = read(path)?;
+    let mut gone = false;
+    for registry in registry.map_or_else(|| named(&file), |it| vec![it.to_owned()]) {
+        if let Some(name) = helper_of(&file, &registry) {
+            gone |= helper::erase(&name, helper::server(&registry))?;
+        }
+    }
     let Some(auths) = file.get_mut("auths").and_then(Value::as_object_mut) else {
-        return Ok(false);
+        return Ok(gone);
     };
     let before = auths.len();
     auths.retain(|key, _| registry.is_some_and(|registry| !is_of(key, registry)));
     if auths.len() == before {
-        return Ok(false);
+        return Ok(gone);
     }
     write(path, &file).map(|()| true)
+}
+
+/// The helper to which a file leaves this registry's logins.
+fn helper_of(file: &Map<String, Value>, registry: &str) -> Option<String> {
+    let own = file.get("credHelpers").and_then(Value::as_object).into_iter().flatten();
+    let own = own.filter(|(key, _)| is_of(key, registry)).map(|(_, name)| name);
+    let mut names = own.chain(file.get("credsStore")).filter_map(Value::as_str);
+    names.find(|name| !name.is_empty()).map(str::to_owned)
+}
+
+/// The registries that a file names.
+fn named(file: &Map<String, Value>) -> Vec<String> {
+    let keys = ["auths", "credHelpers"].into_iter().filter_map(|name| file.get(name)?.as_object());
+    keys.flat_map(|entries| entries.keys()).map(|key| plain_key(key)).collect()
 }
 
 /// Whether a key of the file is of this registry itself, not of one of its repositories.

@@ -1,8 +1,7 @@
 //! Who we are to a registry: what `docker login` and `podman login` left in their files.
 //!
-//! Formats: docker's `config.json` (docker-login(1)), `containers-auth.json(5)`. Only what stands in
-//! the file is used; a helper program that keeps the secret elsewhere is named in the error that says
-//! so. Secrets never appear in `Debug` output or errors.
+//! Formats: docker's `config.json` (docker-login(1)), `containers-auth.json(5)`. What a file leaves to a
+//! helper program is got from that. Secrets never appear in `Debug` output or errors.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,6 +11,8 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+
+use crate::helper;
 
 /// The key under which docker keeps the credentials of docker.io.
 const DOCKER_HUB_KEY: &str = "index.docker.io";
@@ -46,19 +47,17 @@ pub enum CredentialsError {
         /// Where in the line, from 1.
         column: usize,
     },
-    /// A helper program keeps the secret.
-    #[error(
-        "the credentials for {registry} are kept by docker-credential-{helper}, as {} says, and \
-         credential helpers are not supported",
-        path.display()
-    )]
+    /// A helper program keeps the secret, and does not give it.
+    #[error("docker-credential-{helper} fails to {action} the login for {server}: {reason}")]
     Helper {
-        /// The registry as the file names it.
-        registry: String,
         /// The helper's name, without `docker-credential-`.
         helper: String,
-        /// The file that names the helper.
-        path: PathBuf,
+        /// What it was to do: `get`, `store` or `erase`.
+        action: String,
+        /// The registry, as helpers name it.
+        server: String,
+        /// Why.
+        reason: String,
     },
     /// `auth` is not base64 of `user:password`.
     #[error(
@@ -102,6 +101,8 @@ impl fmt::Debug for Secret {
 /// The credentials of all registries, from files in the order of precedence.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
+    /// Asked about each registry, before the files.
+    helpers: Vec<String>,
     files: Vec<(PathBuf, AuthFile)>,
 }
 
@@ -125,7 +126,14 @@ impl Credentials {
                 }
             }
         }
-        Ok(Self { files })
+        Ok(Self { helpers: Vec::new(), files })
+    }
+
+    /// The same, with helpers that are asked about each registry before the files are: by their names
+    /// without `docker-credential-`.
+    pub fn with_helpers<'n>(mut self, names: impl IntoIterator<Item = &'n str>) -> Self {
+        self.helpers.extend(names.into_iter().map(str::to_owned));
+        self
     }
 
     /// A login for one registry, that of no file.
@@ -134,24 +142,32 @@ impl Credentials {
         let auth = Auth { username, password, ..Auth::default() };
         let auths = HashMap::from([(registry.to_owned(), auth)]);
         let file = AuthFile { auths, ..AuthFile::default() };
-        Self { files: vec![(PathBuf::from("the command line"), file)] }
+        Self { helpers: Vec::new(), files: vec![(PathBuf::from("the command line"), file)] }
     }
 
     /// The secret for a repository: that of the longest prefix of `registry/repository` that a file
     /// knows, or `None`.
     ///
     /// # Errors
-    /// Where the file leaves the secret to a helper, or holds it damaged.
+    /// A helper fails, or the file holds the secret damaged.
     pub fn secret(
         &self,
         registry: &str,
         repository: &str,
     ) -> Result<Option<Secret>, CredentialsError> {
+        for name in &self.helpers {
+            if let Some(secret) = helper::get(name, helper::server(registry))? {
+                return Ok(Some(secret));
+            }
+        }
         for (path, file) in &self.files {
             for key in keys(registry, repository) {
                 if let Some(secret) = file.secret(&key, path)? {
                     return Ok(Some(secret));
                 }
+            }
+            if let Some(secret) = file.stored(registry)? {
+                return Ok(Some(secret));
             }
         }
         Ok(None)
@@ -221,30 +237,24 @@ impl AuthFile {
     }
 
     fn secret(&self, key: &str, path: &Path) -> Result<Option<Secret>, CredentialsError> {
-        let auth = self.auths.get(key);
-        if let Some(helper) = self.helper(key, auth) {
-            let (registry, helper) = (key.to_owned(), helper.to_owned());
-            return Err(CredentialsError::Helper { registry, helper, path: path.to_owned() });
+        if let Some(name) = self.cred_helpers.get(key).filter(|name| !name.is_empty()) {
+            let server = if key == DOCKER_HUB_KEY { helper::server(key) } else { key };
+            return helper::get(name, server);
         }
-        auth.map_or(Ok(None), |auth| auth.secret(key, path))
+        self.auths.get(key).map_or(Ok(None), |auth| auth.secret(key, path))
     }
 
-    /// The helper that keeps this registry's secret. `credsStore` keeps those of all registries that
-    /// were logged in to, which leave an empty entry in `auths`.
-    fn helper(&self, key: &str, auth: Option<&Auth>) -> Option<&str> {
-        let stored = || self.creds_store.as_ref().filter(|_| auth.is_some_and(Auth::is_empty));
-        let helper = self.cred_helpers.get(key).or_else(stored)?;
-        (!helper.is_empty()).then_some(helper)
+    /// What the helper of `credsStore` keeps, which is asked about each registry that has no helper of
+    /// its own.
+    fn stored(&self, registry: &str) -> Result<Option<Secret>, CredentialsError> {
+        match self.creds_store.as_ref().filter(|name| !name.is_empty()) {
+            Some(name) => helper::get(name, helper::server(registry)),
+            None => Ok(None),
+        }
     }
 }
 
 impl Auth {
-    fn is_empty(&self) -> bool {
-        [&self.auth, &self.username, &self.identitytoken, &self.registrytoken]
-            .iter()
-            .all(|field| field.is_empty())
-    }
-
     fn secret(&self, key: &str, path: &Path) -> Result<Option<Secret>, CredentialsError> {
         if !self.registrytoken.is_empty() {
             return Ok(Some(Secret::RegistryToken(self.registrytoken.clone())));
@@ -276,7 +286,7 @@ mod tests {
     fn credentials(text: &str) -> Credentials {
         let path = PathBuf::from("/home/u/config.json");
         let file = parse(text.as_bytes(), &path).unwrap();
-        Credentials { files: vec![(path, file)] }
+        Credentials { helpers: Vec::new(), files: vec![(path, file)] }
     }
 
     fn password(user: &str, password: &str) -> Secret {
@@ -313,17 +323,18 @@ mod tests {
     }
 
     #[test]
-    fn helpers_are_refused_by_name_and_only_where_they_matter() {
+    fn a_helper_that_is_not_there_is_named_only_where_it_matters() {
         let found = credentials(
-            r#"{"auths": {"a.io": {}}, "credsStore": "desktop", "credHelpers": {"b.io": "ecr-login"}}"#,
+            r#"{"auths": {"a.io": {"auth": "dTpw"}, "b.io": {"auth": "dTpw"}}, "credsStore": "no-such",
+                "credHelpers": {"b.io": "not-there"}}"#,
         );
+        assert_eq!(found.secret("a.io", "x").unwrap(), Some(password("u", "p")));
         for (registry, helper) in
-            [("a.io", "docker-credential-desktop"), ("b.io", "docker-credential-ecr-login")]
+            [("c.io", "docker-credential-no-such"), ("b.io", "docker-credential-not-there")]
         {
             let error = found.secret(registry, "x").unwrap_err().to_string();
             assert!(error.contains(helper) && error.contains(registry), "{error}");
         }
-        assert_eq!(found.secret("c.io", "x").unwrap(), None);
     }
 
     #[test]

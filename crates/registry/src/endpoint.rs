@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use image::Reference;
+use crate::registries::Source;
 
 /// The name that users give docker's registry, and the host that serves it.
 const DOCKER_HUB: (&str, &str) = ("docker.io", "registry-1.docker.io");
@@ -30,16 +30,19 @@ pub(crate) struct Endpoint {
     registry: String,
     repository: String,
     host: String,
+    insecure: bool,
 }
 
 impl Endpoint {
-    pub(crate) fn of(reference: &Reference) -> Self {
+    pub(crate) fn of(source: &Source) -> Self {
+        let reference = &source.reference;
         let registry = reference.registry();
         let host = if registry == DOCKER_HUB.0 { DOCKER_HUB.1 } else { registry };
         Self {
             registry: registry.to_owned(),
             repository: reference.repository().to_owned(),
             host: host.to_owned(),
+            insecure: source.insecure,
         }
     }
 
@@ -50,6 +53,16 @@ impl Endpoint {
 
     pub(crate) fn repository(&self) -> &str {
         &self.repository
+    }
+
+    /// Whether registries.conf trusts it without a certificate, and without TLS.
+    pub(crate) fn is_insecure(&self) -> bool {
+        self.insecure
+    }
+
+    /// Whether the port is said, so that plain and encrypted HTTP would come to the same server.
+    pub(crate) fn has_port(&self) -> bool {
+        host_name(&self.host).len() < self.host.trim_matches(['[', ']']).len()
     }
 
     /// Whether the registry is on this machine, where nobody can listen in: docker speaks plain HTTP
@@ -122,7 +135,7 @@ mod tests {
     use super::*;
 
     fn endpoint(name: &str) -> Endpoint {
-        Endpoint::of(&name.parse().unwrap())
+        Endpoint::of(&Source { reference: name.parse().unwrap(), insecure: false })
     }
 
     #[test]
@@ -152,6 +165,18 @@ mod tests {
         ] {
             let url = there.resolve(Scheme::Http, location);
             assert_eq!((url.as_str(), there.is_at(&url)), (want, ours), "{location}");
+        }
+    }
+
+    #[test]
+    fn ports() {
+        for (name, want) in [
+            ("localhost/a", false),
+            ("localhost:1/a", true),
+            ("[::1]:5000/a", true),
+            ("quay.io/a", false),
+        ] {
+            assert_eq!(endpoint(name).has_port(), want, "{name}");
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
+use crate::registries::RegistriesError;
 
 /// Why a pull, a push or a fetch failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,17 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// The certificate that is to say who we are cannot be had.
+    #[error("cannot use the client certificate {}: {reason}", path.display())]
+    ClientCertificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// registries.conf lets a name lead nowhere.
+    #[error(transparent)]
+    Registries(#[from] RegistriesError),
     /// A proxy's URL is none. It is not shown: it may hold a password.
     #[error("the URL of the {0} proxy is malformed: want http://HOST:PORT")]
     Proxy(&'static str),
@@ -86,8 +98,23 @@ impl Error {
             Self::Store { source, .. } | Self::Read { source, .. } if source.is_full_disk() => {
                 Some("make room; what nobody uses goes with: tare-store gc".to_owned())
             }
+            Self::Registries(RegistriesError::Ambiguous { candidates, .. }) => {
+                let first = candidates.first().map(|name| name.familiar()).unwrap_or_default();
+                Some(format!("write it whole: {first}"))
+            }
             _ => None,
         }
+    }
+
+    /// The error and its causes, in one line.
+    pub fn one_line(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text += &format!(": {error}");
+            cause = error.source();
+        }
+        text
     }
 
     /// The failure of `action` with this repository.

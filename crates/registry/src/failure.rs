@@ -269,6 +269,9 @@ impl Failure {
                     .to_owned()
             }
             Self::Token { source, .. } => return source.hint(registry, repository),
+            Self::Credentials(CredentialsError::Helper { helper, .. }) => format!(
+                "make docker-credential-{helper} work, or take it out of the file with the logins"
+            ),
             _ => return None,
         })
     }

@@ -2,12 +2,12 @@
 //! web server gives. And as a server: [`Server`] gives the store to such clients.
 //!
 //! ```text
-//! Reference ─▶ endpoint ─▶ session ─▶ manifest ─▶ pull ─▶ blob ─▶ Store
-//!                             │       ◀─ upload ◀─ mounts ◀─ push ◀─ Store
-//!                             │
-//!                             ├ transport  HTTP, TLS, proxies, what their errors mean
-//!                             ├ auth       challenge ─▶ credentials ─▶ token
-//!                             └ cancel     the user's Ctrl-C ends all connections
+//! Reference ─▶ registries ─▶ endpoint ─▶ session ─▶ manifest ─▶ pull ─▶ blob ─▶ Store
+//!            (mirrors)                     │       ◀─ upload ◀─ mounts ◀─ push ◀─ Store
+//!                                          │
+//!                                          ├ transport  HTTP, TLS, proxies, what their errors mean
+//!                                          ├ auth       challenge ─▶ credentials, helpers ─▶ token
+//!                                          └ cancel     the user's Ctrl-C ends all connections
 //! ```
 //!
 //! Nothing that a registry sends is trusted: bytes are bounded by what their descriptor says and
@@ -30,22 +30,26 @@ mod error;
 mod failure;
 mod fetch;
 mod find;
+mod helper;
 mod manifest;
 mod mounts;
 mod options;
+mod pem;
 mod progress;
 mod proxy;
 mod pull;
 mod push;
 mod refusal;
+mod registries;
 mod remote;
 mod serve;
 mod session;
+mod sources;
 mod transfer;
 mod transport;
 mod upload;
 
-pub use auth_file::{remove_login, save_login};
+pub use auth_file::{Keeper, remove_login, save_login};
 pub use credentials::{Credentials, CredentialsError, Secret};
 pub use error::Error;
 pub use failure::Failure;
@@ -54,6 +58,7 @@ pub use options::{Options, Proxies, Retries, Timeouts, Trust};
 pub use progress::{Event, Progress};
 pub use pull::{Pulled, fetch_image, pull};
 pub use push::{Parcel, Pushed, push};
+pub use registries::{Registries, RegistriesError};
 pub use remote::{Document, Remote, RemoteImage, check_login};
 pub use serve::{ServeError, Server};
 pub use transfer::copy_within;

@@ -70,6 +70,7 @@ impl Mounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registries::Source;
 
     #[test]
     fn rights_are_asked_for_as_many_repositories_as_a_url_holds() {
@@ -78,7 +79,8 @@ mod tests {
             let digest = Digest::of(format!("{number}"));
             mounts.add(&format!("r{number}"), [digest].into_iter());
         }
-        let target = Endpoint::of(&"host:5000/app".parse().unwrap());
+        let reference = "host:5000/app".parse().unwrap();
+        let target = Endpoint::of(&Source { reference, insecure: false });
         let scopes = mounts.scopes(&target);
         assert_eq!(scopes[0], "repository:app:pull,push");
         assert_eq!(scopes.len(), 1 + MAX_REPOSITORIES);

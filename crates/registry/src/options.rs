@@ -6,6 +6,7 @@ use std::time::Duration;
 use image::Platform;
 
 use crate::credentials::Credentials;
+use crate::registries::Registries;
 
 /// How registries are spoken to. The default trusts the roots that are built in, logs in nowhere and
 /// uses no proxy: where these come from (environment, files) is the program's to know.
@@ -16,9 +17,11 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// Whose certificates are believed.
     pub trust: Trust,
-    /// Directories with further authorities for single registries, in `HOST[:PORT]/*.crt`
-    /// (containers-certs.d(5)).
+    /// Directories with further authorities for single registries, in `HOST[:PORT]/*.crt`, and with
+    /// certificates that say who we are, in `*.cert` and `*.key` (containers-certs.d(5)).
     pub certs_d: Vec<PathBuf>,
+    /// Where names lead.
+    pub registries: Registries,
     /// Who we are to which registry.
     pub credentials: Credentials,
     /// How hosts are reached.
@@ -37,6 +40,7 @@ impl Default for Options {
             platform: None,
             trust: Trust::BuiltIn,
             certs_d: Vec::new(),
+            registries: Registries::default(),
             credentials: Credentials::default(),
             proxies: Proxies::default(),
             timeouts: Timeouts::default(),

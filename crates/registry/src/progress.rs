@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use image::{DiffId, Digest};
+use image::{DiffId, Digest, Reference};
 
 /// Something that happened meanwhile.
 #[derive(Clone, Debug)]
@@ -71,6 +71,13 @@ pub enum Event<'a> {
     More {
         /// How many bytes more.
         bytes: u64,
+    },
+    /// A mirror does not give it; the next place is asked.
+    Mirror {
+        /// The image's name there.
+        name: &'a Reference,
+        /// Why not.
+        reason: String,
     },
     /// Something failed for the moment, and will be tried again.
     Retry {

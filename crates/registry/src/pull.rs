@@ -19,14 +19,14 @@ use store::{Holder, Store};
 
 use crate::Error;
 use crate::blob;
-use crate::cancel::{self, Cancel, lock};
-use crate::endpoint::Endpoint;
+use crate::cancel::lock;
 use crate::failure::Failure;
 use crate::find::{self, Document, Found};
 use crate::options::Options;
 use crate::progress::Progress;
 use crate::refusal::printable;
 use crate::session::Session;
+use crate::sources::Reading;
 
 /// The largest configuration that is taken, in bytes.
 const MAX_CONFIG: u64 = 8 * 1024 * 1024;
@@ -56,7 +56,12 @@ pub fn pull(
     progress: &dyn Progress,
     interrupt: &AtomicBool,
 ) -> Result<Pulled, Error> {
-    cancel::watching(interrupt, |cancel| pull_watched(store, reference, options, progress, cancel))
+    let reading = Reading { options, rights: "pull", progress, interrupt };
+    let pulled = reading.first(reference, |session, name| Pull { session, store }.image(name))?;
+    store
+        .tag(reference, &pulled.manifest)
+        .map_err(|source| Error::store(format!("the name {reference}"), source))?;
+    Ok(pulled)
 }
 
 /// As [`pull`], without a name: the store's session keeps it until somebody gives it one. With `all`
@@ -72,31 +77,14 @@ pub fn fetch_image(
     progress: &dyn Progress,
     interrupt: &AtomicBool,
 ) -> Result<Descriptor, Error> {
-    cancel::watching(interrupt, |cancel| {
-        let endpoint = Endpoint::of(reference);
-        let session = Session::connect(&endpoint, options, progress, cancel)?;
-        let pull = Pull { session: &session, store };
+    let reading = Reading { options, rights: "pull", progress, interrupt };
+    reading.first(reference, |session, name| {
+        let pull = Pull { session, store };
         match all {
-            true => pull.whole(find::named(&session, reference)?, find::MAX_DEPTH),
-            false => pull.image(reference).map(|pulled| pulled.manifest),
+            true => pull.whole(find::named(session, name)?, find::MAX_DEPTH),
+            false => pull.image(name).map(|pulled| pulled.manifest),
         }
     })
-}
-
-fn pull_watched(
-    store: &Store,
-    reference: &Reference,
-    options: &Options,
-    progress: &dyn Progress,
-    cancel: &Cancel<'_>,
-) -> Result<Pulled, Error> {
-    let endpoint = Endpoint::of(reference);
-    let session = Session::connect(&endpoint, options, progress, cancel)?;
-    let pulled = Pull { session: &session, store }.image(reference)?;
-    store
-        .tag(reference, &pulled.manifest)
-        .map_err(|source| Error::store(format!("the name {reference}"), source))?;
-    Ok(pulled)
 }
 
 struct Pull<'a> {

@@ -62,7 +62,7 @@ pub fn push(
     interrupt: &AtomicBool,
 ) -> Result<Pushed, Error> {
     cancel::watching(interrupt, |cancel| {
-        let endpoint = Endpoint::of(reference);
+        let endpoint = Endpoint::of(&options.registries.target(reference)?);
         let mounts = Mounts::of(store, parcel.image, &endpoint);
         let scopes = mounts.scopes(&endpoint);
         let session = Session::connect_to(&endpoint, options, progress, cancel, scopes)?;

@@ -16,6 +16,7 @@ use crate::find;
 use crate::manifest;
 use crate::options::Options;
 use crate::session::{Call, Payload, Session};
+use crate::sources::Reading;
 use crate::transport::header;
 use crate::upload::encoded;
 
@@ -64,7 +65,7 @@ impl<'a> Remote<'a> {
     /// # Errors
     /// [`Error`] says what failed.
     pub fn tags(&self) -> Result<Vec<String>, Error> {
-        self.with("pull", |session| {
+        self.read(|session, _| {
             let mut tags = Vec::new();
             let mut next = Some(format!("{}?n=1000", session.endpoint.tags(session.scheme)));
             for _ in 0..MAX_PAGES {
@@ -83,7 +84,7 @@ impl<'a> Remote<'a> {
     /// # Errors
     /// [`Error`] says what failed.
     pub fn document(&self) -> Result<Document, Error> {
-        self.with("pull", |session| find::named(session, self.reference).map(document))
+        self.read(|session, name| find::named(session, name).map(document))
     }
 
     /// The image that the reference names, for the platform of the options.
@@ -91,8 +92,8 @@ impl<'a> Remote<'a> {
     /// # Errors
     /// [`Error`] says what failed.
     pub fn image(&self) -> Result<RemoteImage, Error> {
-        self.with("pull", |session| {
-            let found = find::image(session, self.reference)?;
+        self.read(|session, name| {
+            let found = find::image(session, name)?;
             let digest = found.config().map_err(|it| session.error("use the manifest", it))?;
             let config_bytes = blob(session, &digest)?;
             let config = serde_json::from_slice(&config_bytes).map_err(|error| {
@@ -111,8 +112,10 @@ impl<'a> Remote<'a> {
     /// # Errors
     /// [`Error`] says what failed: many registries allow no deletion.
     pub fn delete(&self) -> Result<Digest, Error> {
-        self.with("pull,delete", |session| {
-            let (_, _, digest, _) = find::named(session, self.reference)?;
+        let target = self.options.registries.target(self.reference)?;
+        let reading = Reading { rights: "pull,delete", ..self.reading() };
+        reading.with(&target, self.options, |session, name| {
+            let (_, _, digest, _) = find::named(session, name)?;
             let url = session.endpoint.manifest(session.scheme, &digest.to_string());
             let call =
                 Call { method: Method::DELETE, url: &url, headers: &[], content: Payload::Nothing };
@@ -126,8 +129,8 @@ impl<'a> Remote<'a> {
     /// # Errors
     /// [`Error`] says what failed.
     pub fn referrers(&self, kind: Option<&str>) -> Result<Vec<Descriptor>, Error> {
-        self.with("pull", |session| {
-            let (_, _, digest, _) = find::named(session, self.reference)?;
+        self.read(|session, name| {
+            let (_, _, digest, _) = find::named(session, name)?;
             let mut index = self.referrers_of(session, &digest, kind)?;
             let wanted = |entry: &Descriptor| {
                 let found = entry.artifact_type().as_ref().map(ToString::to_string);
@@ -164,16 +167,16 @@ impl<'a> Remote<'a> {
         }
     }
 
-    fn with<T>(
+    fn read<T>(
         &self,
-        rights: &str,
-        work: impl FnOnce(&Session<'_>) -> Result<T, Error>,
+        work: impl Fn(&Session<'_>, &Reference) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        cancel::watching(self.interrupt, |cancel| {
-            let endpoint = Endpoint::of(self.reference);
-            let scopes = vec![format!("repository:{}:{rights}", endpoint.repository())];
-            work(&Session::connect_to(&endpoint, self.options, &(), cancel, scopes)?)
-        })
+        self.reading().first(self.reference, work)
+    }
+
+    fn reading(&self) -> Reading<'a> {
+        let (options, interrupt) = (self.options, self.interrupt);
+        Reading { options, rights: "pull", progress: &(), interrupt }
     }
 }
 
@@ -187,7 +190,7 @@ pub fn check_login(
     interrupt: &AtomicBool,
 ) -> Result<(), Error> {
     cancel::watching(interrupt, |cancel| {
-        let endpoint = Endpoint::of(registry);
+        let endpoint = Endpoint::of(&options.registries.target(registry)?);
         let session = Session::connect(&endpoint, options, &(), cancel)?;
         let url = endpoint.base(session.scheme);
         session.retry("log in", || session.get(&url, &[]).map(drop))

@@ -9,7 +9,7 @@ use ureq::http::{Method, Response};
 use crate::Error;
 use crate::auth::Authorizer;
 use crate::cancel::Cancel;
-use crate::certs;
+use crate::certs::Identity;
 use crate::challenge;
 use crate::endpoint::{Endpoint, Scheme};
 use crate::failure::Failure;
@@ -61,6 +61,14 @@ impl<'a> Session<'a> {
         Ok(Self { endpoint, options, progress, cancel, scheme, http, auth })
     }
 
+    /// The same registry, spoken to about another repository over the same connections, with the same
+    /// rights.
+    pub(crate) fn about(&self, endpoint: &'a Endpoint) -> Self {
+        let Self { options, progress, cancel, scheme, .. } = *self;
+        let auth = self.auth.of(endpoint);
+        Self { endpoint, options, progress, cancel, scheme, http: self.http.clone(), auth }
+    }
+
     /// Gets a URL of the registry once, authorized where it asks for it.
     ///
     /// # Errors
@@ -88,6 +96,7 @@ impl<'a> Session<'a> {
             return self.succeeded(response);
         }
         let challenges = self.challenges(&response)?;
+        self.http.finish(response);
         let header = self.auth.answer(&self.http, held.as_deref(), &challenges)?;
         let response = self.send(call, Some(&header))?;
         match response.status().as_u16() {
@@ -217,24 +226,39 @@ fn connect(
     options: &Options,
     cancel: &Cancel<'_>,
 ) -> Result<(Scheme, Http), Error> {
-    let trust = certs::trust_for(options, endpoint.registry());
-    let trusting = Options { trust, ..options.clone() };
+    let identity = Identity::for_registry(options, endpoint)?;
     let open = |scheme| {
-        let http = Http::new(&trusting, scheme)?;
+        let http = Http::new(options, &identity, scheme)?;
         cancel.include(http.agent());
         Ok::<_, Error>(http)
     };
+    if !endpoint.is_loopback() && identity.trust != Trust::Anybody {
+        return Ok((Scheme::Https, open(Scheme::Https)?));
+    }
+    // Where nobody listens in, the cheaper way is tried first, if both come to the same server.
+    let plain_first = endpoint.is_loopback() && endpoint.has_port();
+    if plain_first && let Some(plain) = speaks_plainly(endpoint, open(Scheme::Http)?) {
+        return Ok((Scheme::Http, plain));
+    }
     let encrypted = open(Scheme::Https)?;
-    if !endpoint.is_loopback() && options.trust != Trust::Anybody {
-        return Ok((Scheme::Https, encrypted));
-    }
-    let Err(failure) = encrypted.get(&endpoint.base(Scheme::Https), &[], &[]) else {
-        return Ok((Scheme::Https, encrypted));
+    let failure = match encrypted.get(&endpoint.base(Scheme::Https), &[], &[]) {
+        Ok(response) => {
+            encrypted.finish(response);
+            return Ok((Scheme::Https, encrypted));
+        }
+        Err(failure) => failure,
     };
-    let plain = open(Scheme::Http)?;
-    match plain.get(&endpoint.base(Scheme::Http), &[], &[]) {
-        // A server that speaks TLS answers plain HTTP with 400, if at all.
-        Ok(response) if response.status().as_u16() != 400 => Ok((Scheme::Http, plain)),
-        _ => Err(Error::registry(endpoint, "get images", failure)),
+    match plain_first {
+        false => speaks_plainly(endpoint, open(Scheme::Http)?).map(|http| (Scheme::Http, http)),
+        true => None,
     }
+    .ok_or_else(|| Error::registry(endpoint, "get images", failure))
+}
+
+/// Whether a registry answers in plain HTTP. A server that speaks TLS says 400, if anything.
+fn speaks_plainly(endpoint: &Endpoint, http: Http) -> Option<Http> {
+    let response = http.get(&endpoint.base(Scheme::Http), &[], &[]).ok()?;
+    let is_plain = response.status().as_u16() != 400;
+    http.finish(response);
+    is_plain.then_some(http)
 }

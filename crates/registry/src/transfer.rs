@@ -1,18 +1,25 @@
 //! An image from one repository to another of the same registry, without its blobs passing through here:
 //! each is mounted (distribution-spec, "Mounting a blob from another repository").
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use image::{Descriptor, Digest, Reference};
 
 use crate::Error;
-use crate::cancel;
+use crate::cancel::{self, lock};
 use crate::endpoint::Endpoint;
 use crate::find::{self, Document, Read};
 use crate::options::Options;
 use crate::progress::{Event, Progress};
+use crate::registries::Source;
 use crate::session::Session;
 use crate::{push, upload};
+
+/// How many blobs are mounted at a time: each is a short wait for the registry.
+const MAX_AT_ONCE: usize = 8;
 
 /// Copies an image within a registry: that for the platform of the options, or with `all` what the
 /// reference names with all that it names. `None` where the registries differ, or the registry does
@@ -28,26 +35,29 @@ pub fn copy_within(
     progress: &dyn Progress,
     interrupt: &AtomicBool,
 ) -> Result<Option<Descriptor>, Error> {
-    if from.registry() != to.registry() {
+    let target = options.registries.target(to)?;
+    // What comes from elsewhere than its name says cannot be mounted by that name.
+    let is_itself = |source: &Source| source.reference == *from;
+    let sources = options.registries.sources(from)?;
+    if from.registry() != to.registry() || !sources.iter().all(is_itself) {
         return Ok(None);
     }
     cancel::watching(interrupt, |cancel| {
-        let (source, target) = (Endpoint::of(from), Endpoint::of(to));
+        let source = Source { reference: from.clone(), ..target.clone() };
+        let (source, target) = (Endpoint::of(&source), Endpoint::of(&target));
         let scopes = vec![
             format!("repository:{}:pull,push", target.repository()),
             format!("repository:{}:pull", source.repository()),
         ];
-        let reading = Session::connect_to(&source, options, progress, cancel, scopes.clone())?;
-        let writing = Session::connect_to(&target, options, progress, cancel, scopes)?;
+        let reading = Session::connect_to(&source, options, progress, cancel, scopes)?;
         let documents = documents(&reading, from, all)?;
+        let writing = reading.about(&target);
         let copy = Copy { writing: &writing, from: source.repository() };
-        for (_, _, _, document) in &documents {
-            if !copy.blobs(document)? {
-                return Ok(None);
-            }
-        }
         push::check_pin(&writing, documents.last().map(|(_, _, digest, _)| *digest), to)?;
-        copy.documents(&documents, to)
+        match copy.blobs(&documents)? {
+            true => copy.documents(&documents, to),
+            false => Ok(None),
+        }
     })
 }
 
@@ -80,40 +90,73 @@ fn gather(
     Ok(())
 }
 
+/// The next blob, as long as all could be mounted.
+fn next<T>(
+    queue: &Mutex<impl Iterator<Item = T>>,
+    so_far: &Mutex<Result<bool, Error>>,
+) -> Option<T> {
+    matches!(*lock(so_far), Ok(true)).then(|| lock(queue).next()).flatten()
+}
+
 struct Copy<'a> {
     writing: &'a Session<'a>,
     from: &'a str,
 }
 
 impl Copy<'_> {
-    /// Mounts the blobs of a manifest; `false` where one has to be sent.
-    fn blobs(&self, document: &Document) -> Result<bool, Error> {
-        let Document::Manifest(manifest) = document else { return Ok(true) };
-        let blobs = manifest.layers().iter().chain([manifest.config()]);
-        for blob in blobs.filter(|blob| blob.urls().as_ref().is_none_or(Vec::is_empty)) {
+    /// Mounts the blobs of all manifests, side by side; `false` where one has to be sent.
+    fn blobs(&self, documents: &[Read]) -> Result<bool, Error> {
+        let blobs = self.named(documents)?;
+        let queue = Mutex::new(blobs.iter());
+        let outcome: Mutex<Result<bool, Error>> = Mutex::new(Ok(true));
+        let work = || {
+            while let Some((digest, size)) = next(&queue, &outcome) {
+                match self.blob(*digest, *size) {
+                    Ok(true) => {}
+                    other => *lock(&outcome) = other,
+                }
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 1..blobs.len().min(MAX_AT_ONCE) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The blobs that manifests name, each once, but for those that are kept elsewhere.
+    fn named(&self, documents: &[Read]) -> Result<BTreeMap<Digest, u64>, Error> {
+        let manifests = documents.iter().filter_map(|(_, _, _, document)| match document {
+            Document::Manifest(manifest) => Some(manifest),
+            Document::Index(_) => None,
+        });
+        let blobs = manifests.flat_map(|it| it.layers().iter().chain([it.config()]));
+        let ours = blobs.filter(|blob| blob.urls().as_ref().is_none_or(Vec::is_empty));
+        ours.map(|blob| {
             let digest =
                 find::known(blob).map_err(|it| self.writing.error("use the manifest", it))?;
-            if !self.blob(digest, blob.size())? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
+            Ok((digest, blob.size()))
+        })
+        .collect()
     }
 
     fn blob(&self, digest: Digest, size: u64) -> Result<bool, Error> {
         let progress = self.writing.progress;
-        if upload::is_there(self.writing, digest)? {
-            progress.event(Event::Known { digest, size });
-            return Ok(true);
-        }
         let mounted = self.writing.retry(&format!("push blob {digest}"), || {
             let begun = upload::begin(self.writing, digest, Some(self.from))?;
             Ok(begun.status().as_u16() == 201)
         })?;
         if mounted {
             progress.event(Event::Mounted { digest, from: self.from });
+            return Ok(true);
         }
-        Ok(mounted)
+        let known = upload::is_there(self.writing, digest)?;
+        if known {
+            progress.event(Event::Known { digest, size });
+        }
+        Ok(known)
     }
 
     fn documents(&self, documents: &[Read], to: &Reference) -> Result<Option<Descriptor>, Error> {

@@ -1,17 +1,20 @@
 //! HTTP: agents, their trust and patience, and what their errors mean.
 
 use std::io::{self, ErrorKind, Read};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Method, Request, Response};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 use ureq::{Agent, Body, SendBody};
 
 use crate::Error;
+use crate::certs::Identity;
 use crate::endpoint::Scheme;
 use crate::failure::Failure;
 use crate::options::{Options, Timeouts, Trust};
+use crate::pem::{Pair, Unusable};
 use crate::proxy;
 use crate::refusal::printable;
 
@@ -21,6 +24,10 @@ const MAX_REDIRECTS: u32 = 5;
 
 /// As many as browsers and Go follow.
 const MAX_REDIRECTS_ANYWHERE: u32 = 10;
+/// How many connections are kept for the next requests: one for each thread that sends some.
+const MAX_IDLE: usize = 32;
+/// How much of an answer that nobody wants is read, so that its connection can be used again.
+const MAX_DRAINED: u64 = 16 * 1024;
 /// How much has to come in the time of a stall, in bytes.
 const TRICKLE: u64 = 16 * 1024;
 
@@ -37,9 +44,13 @@ impl Http {
     ///
     /// # Errors
     /// Certificates that cannot be read, and a malformed proxy.
-    pub(crate) fn new(options: &Options, scheme: Scheme) -> Result<Self, Error> {
-        let encrypted = scheme == Scheme::Https && options.trust != Trust::Anybody;
-        Self::with_redirects(options, scheme, MAX_REDIRECTS, encrypted)
+    pub(crate) fn new(
+        options: &Options,
+        identity: &Identity,
+        scheme: Scheme,
+    ) -> Result<Self, Error> {
+        let encrypted = scheme == Scheme::Https && identity.trust != Trust::Anybody;
+        Self::with_redirects(options, identity, scheme, MAX_REDIRECTS, encrypted)
     }
 
     /// For any web server: as [`Http::new`], with more redirects, which may lead to plain HTTP as they do
@@ -48,11 +59,13 @@ impl Http {
     /// # Errors
     /// As [`Http::new`].
     pub(crate) fn for_any_server(options: &Options, scheme: Scheme) -> Result<Self, Error> {
-        Self::with_redirects(options, scheme, MAX_REDIRECTS_ANYWHERE, false)
+        let identity = Identity::of_anybody(options);
+        Self::with_redirects(options, &identity, scheme, MAX_REDIRECTS_ANYWHERE, false)
     }
 
     fn with_redirects(
         options: &Options,
+        identity: &Identity,
         scheme: Scheme,
         redirects: u32,
         encrypted: bool,
@@ -61,7 +74,9 @@ impl Http {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .https_only(encrypted)
-            .tls_config(tls(&options.trust)?)
+            .tls_config(tls(identity)?)
+            .max_idle_connections(MAX_IDLE)
+            .max_idle_connections_per_host(MAX_IDLE)
             .proxy(proxy::of(&options.proxies, scheme)?)
             .max_redirects(redirects)
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
@@ -158,6 +173,11 @@ impl Http {
         }
     }
 
+    /// Ends an answer that nobody wants, and keeps its connection where it was a small one.
+    pub(crate) fn finish(&self, mut response: Response<Body>) {
+        let _ = self.read(&mut response, MAX_DRAINED);
+    }
+
     pub(crate) fn stall(&self) -> Duration {
         self.timeouts.stall
     }
@@ -173,9 +193,10 @@ pub(crate) enum Sending<'a> {
     Stream(&'a mut dyn Read, u64),
 }
 
-fn tls(trust: &Trust) -> Result<TlsConfig, Error> {
-    let builder = TlsConfig::builder();
-    Ok(match trust {
+fn tls(identity: &Identity) -> Result<TlsConfig, Error> {
+    let client = identity.client.as_ref().map(|(certificate, key)| client(certificate, key));
+    let builder = TlsConfig::builder().client_cert(client.transpose()?);
+    Ok(match &identity.trust {
         Trust::BuiltIn => builder,
         Trust::Anybody => builder.disable_verification(true),
         Trust::Authorities(files) => {
@@ -189,6 +210,19 @@ fn tls(trust: &Trust) -> Result<TlsConfig, Error> {
         }
     }
     .build())
+}
+
+/// What says who we are.
+fn client(certificate: &Path, key: &Path) -> Result<ClientCert, Error> {
+    let pair = Pair::read(certificate, key)
+        .map_err(|Unusable { path, reason }| Error::ClientCertificate { path, reason })?;
+    let chain: Vec<_> = pair.chain.iter().map(|it| Certificate::from_der(it).to_owned()).collect();
+    // The library takes no key but in PEM. The reason could quote it.
+    let reason = "it is no private key in PEM".to_owned();
+    let text = std::fs::read(key).unwrap_or_default();
+    let key = PrivateKey::from_pem(&text)
+        .map_err(|_| Error::ClientCertificate { path: key.to_owned(), reason })?;
+    Ok(ClientCert::new_with_certs(&chain, key))
 }
 
 fn parse_certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, String> {

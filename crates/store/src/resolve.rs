@@ -12,7 +12,8 @@ use crate::{Error, Store, index, references};
 const MIN_PREFIX: usize = 6;
 
 impl Store {
-    /// Finds an image: by full or short reference, by a name as another tool wrote it, by digest, or
+    /// Finds an image: by full or short reference, by a name as another tool wrote it, by the name that the
+    /// one image of another registry has there, by digest, or
     /// by six or more digits that start the digest of its manifest or of its configuration (docker's
     /// image ID). Gives the name that it has in the index, or its digest where it has none.
     ///
@@ -31,10 +32,8 @@ impl Store {
             let wanted: Option<Digest> = digest.parse().ok();
             return Ok(wanted.and_then(|wanted| pinned(&entries, repository, &wanted)));
         }
-        match prefix(digest) {
-            Some(prefix) => self.by_id(&entries, prefix),
-            None => Ok(None),
-        }
+        let by_id = prefix(digest).map_or(Ok(None), |prefix| self.by_id(&entries, prefix))?;
+        Ok(by_id.or_else(|| elsewhere(&entries, name)))
     }
 
     fn by_id(
@@ -125,6 +124,19 @@ fn pinned(entries: &[Value], repository: &str, digest: &Digest) -> Option<(Strin
         index::digest(entry).as_ref() == Some(digest) && index::name(entry).is_some_and(same)
     };
     entries.iter().rev().find(fits).and_then(named)
+}
+
+/// The one image that has this repository and tag in another registry than docker's: what a short name
+/// was pulled as, where registries.conf says so.
+fn elsewhere(entries: &[Value], name: &str) -> Option<(String, Descriptor)> {
+    let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+    let is_it = |known: &str| {
+        let known: Option<image::Reference> = known.parse().ok();
+        known.is_some_and(|it| it.repository() == repository && it.tag() == Some(tag))
+    };
+    let mut fitting = entries.iter().filter(|entry| index::name(entry).is_some_and(is_it));
+    let found = fitting.next()?;
+    fitting.all(|other| index::name(other) == index::name(found)).then(|| named(found)).flatten()
 }
 
 /// The hexadecimal digits that an ID starts with.

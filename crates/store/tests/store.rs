@@ -303,6 +303,23 @@ fn names_are_given_moved_and_taken() {
 }
 
 #[test]
+fn a_short_name_finds_the_one_image_of_another_registry() {
+    let fixture = Fixture::new();
+    let image = fixture.image(b"content", "linux/amd64");
+    let tag = |name: &str| fixture.store.tag(&name.parse().unwrap(), &image).unwrap();
+    tag("quay.io/team/app:1");
+    let name = |word: &str| fixture.store.resolve(word).unwrap().map(|(name, _)| name);
+    assert_eq!(name("team/app:1").as_deref(), Some("quay.io/team/app:1"));
+    for other in ["team/app", "app:1", "other.io/team/app:1"] {
+        assert_eq!(name(other), None, "{other}");
+    }
+    tag("other.io/team/app:1");
+    assert_eq!(name("team/app:1"), None, "two may be meant");
+    tag("team/app:1");
+    assert_eq!(name("team/app:1").as_deref(), Some("docker.io/team/app:1"));
+}
+
+#[test]
 fn ids_and_their_prefixes_resolve() {
     let fixture = Fixture::new();
     let image = fixture.image(b"content", "linux/amd64");

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, anyhow};
 use cli::{ErrorExt as _, Interrupt};
 use image::Reference;
-use registry::{Credentials, Options};
+use registry::{Credentials, Keeper, Options};
 
 use crate::{registries, terminal};
 
@@ -67,15 +67,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (user, password) = asked(arguments, registry)?;
     let options = Options {
         credentials: Credentials::of(registry, &user, &password),
-        ..arguments.registry.options_without_login()
+        ..arguments.registry.options_without_login()?
     };
     let interrupt = Interrupt::install().context("cannot handle signals")?;
     registry::check_login(name, &options, &interrupt.flag())
         .map_err(registries::explain)
         .with_context(|| format!("cannot log in to {registry}"))?;
     let path = arguments.registry.login_file()?;
-    registry::save_login(&path, registry, &user, &password)?;
-    cli::note(format_args!("logged in to {registry} as {user}; kept in {}", path.display()));
+    let keeper = match registry::save_login(&path, registry, &user, &password)? {
+        Keeper::File => format!("in {}", path.display()),
+        Keeper::Helper(name) => format!("by docker-credential-{name}"),
+    };
+    cli::note(format_args!("logged in to {registry} as {user}; kept {keeper}"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,12 +4,12 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use cli::Interrupt;
-use image::Platform;
+use image::{Platform, Reference};
 use registry::{Options, Pulled};
 use store::Store;
 
 use crate::bars::{self, Bars};
-use crate::registries::{self, Name};
+use crate::registries::{self, Word};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -23,13 +23,14 @@ pub(crate) struct Arguments {
     /// How many layers are fetched at a time
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
-    /// The image: NAME, NAME:TAG or NAME@DIGEST, with docker.io where no registry is named
-    name: Name,
+    /// The image: NAME, NAME:TAG or NAME@DIGEST. Where no registry is named, registries.conf says which
+    /// one is meant, or else docker.io is; docker://NAME is always that of docker.io
+    name: Word,
 }
 
 /// Prints the digest of the image's manifest.
 pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {
-    let name = arguments.name.0.familiar();
+    let name = &arguments.name;
     let pulled = pull(arguments, store).with_context(|| format!("cannot pull {name}"))?;
     if arguments.platform.is_none() && !Platform::host().accepts(&pulled.platform) {
         cli::warn(format_args!("{name} is for {}, not for this machine", pulled.platform));
@@ -46,6 +47,30 @@ fn pull(arguments: &Arguments, store: &Store) -> anyhow::Result<Pulled> {
     };
     let interrupt = Interrupt::install().context("cannot handle signals")?;
     let bars = Bars::new(arguments.shown.mode());
-    registry::pull(store, &arguments.name.0, &options, &bars, &interrupt.flag())
-        .map_err(registries::explain)
+    let mut names = arguments.name.candidates(&options.registries)?;
+    let last = names.pop().context("there is no registry to ask")?;
+    let get = |name| registry::pull(store, name, &options, &bars, &interrupt.flag());
+    for name in &names {
+        match get(name) {
+            Err(error @ registry::Error::Registry { .. }) => {
+                cli::note(error.one_line());
+            }
+            done => return named(done, name, arguments),
+        }
+    }
+    named(get(&last), &last, arguments)
+}
+
+/// Says what a short name meant, where that is not what it means to docker.
+fn named(
+    pulled: Result<Pulled, registry::Error>,
+    name: &Reference,
+    arguments: &Arguments,
+) -> anyhow::Result<Pulled> {
+    let pulled = pulled.map_err(registries::explain)?;
+    let word = arguments.name.to_string();
+    if word.parse().is_ok_and(|usual: Reference| usual != *name) {
+        cli::note(format_args!("{word} is {name}"));
+    }
+    Ok(pulled)
 }

@@ -58,10 +58,10 @@ fn a_password_opens_docker_registry_and_a_wrong_one_does_not() {
 fn a_helper_that_keeps_the_secret_is_named() {
     let registry = Registry::start(Setup { login: true, ..Setup::default() });
     let (_directory, path) =
-        auth_file(&format!(r#"{{"credHelpers":{{"127.0.0.1:{}":"pass"}}}}"#, registry.port));
+        auth_file(&format!(r#"{{"credHelpers":{{"127.0.0.1:{}":"no-such"}}}}"#, registry.port));
     let helped = Options { credentials: Credentials::read([path]).unwrap(), ..options() };
     let error = text(&pull(&Layout::new(), &registry.name("a"), &helped).unwrap_err());
-    assert!(error.contains("docker-credential-pass"), "{error}");
+    assert!(error.contains("docker-credential-no-such"), "{error}");
 }
 
 /// A registry that wants a token, and its token server, which gives `token-1`, `token-2`, … to whom

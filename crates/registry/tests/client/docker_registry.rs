@@ -17,6 +17,8 @@ const HTPASSWD: &str = "tester:$2b$04$oKt8uQ.bWD2nOzuFJnmWq./jH8E2Eocfff7r.xDscl
 pub(crate) struct Setup {
     pub(crate) tls: bool,
     pub(crate) login: bool,
+    /// Whether clients need a certificate, with TLS.
+    pub(crate) client_certificates: bool,
 }
 
 /// The registry, while it runs.
@@ -77,6 +79,19 @@ impl Registry {
         self.directory.path().join("ca.pem")
     }
 
+    /// A folder like certs.d that has its authority, and a certificate for its clients.
+    pub(crate) fn certs_d(&self) -> PathBuf {
+        let certs_d = self.directory.path().join("certs.d");
+        let own = certs_d.join(format!("127.0.0.1:{}", self.port));
+        std::fs::create_dir_all(&own).unwrap();
+        for (from, to) in
+            [("ca.pem", "ca.crt"), ("client.cert", "client.cert"), ("client.key", "client.key")]
+        {
+            std::fs::copy(self.directory.path().join(from), own.join(to)).unwrap();
+        }
+        certs_d
+    }
+
     /// The file in its storage that holds a blob.
     pub(crate) fn blob_file(&self, digest: &str) -> PathBuf {
         let hex = digest.strip_prefix("sha256:").unwrap();
@@ -123,6 +138,9 @@ fn yaml(directory: &Path, port: u16, setup: Setup) -> String {
             "  tls:\n    certificate: {directory}/server.pem\n    key: {directory}/server.key\n"
         );
     }
+    if setup.client_certificates {
+        text += &format!("    clientcas:\n      - {directory}/ca.pem\n");
+    }
     if setup.login {
         text += &format!("auth:\n  htpasswd:\n    realm: test\n    path: {directory}/htpasswd\n");
     }
@@ -138,7 +156,12 @@ fn make_certificate(directory: &Path) {
             -subj /CN=127.0.0.1 -keyout server.key -out server.csr
         printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > server.ext
         openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-            -extfile server.ext -out server.pem";
+            -extfile server.ext -out server.pem
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+            -subj /CN=client -keyout client.key -out client.csr
+        printf 'basicConstraints=CA:FALSE\\n' > client.ext
+        openssl x509 -req -in client.csr -extfile client.ext -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+            -out client.cert";
     let output = Command::new("sh").args(["-c", script]).current_dir(directory).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -197,6 +197,30 @@ fn tls_is_spoken_with_a_known_authority_and_refused_without() {
 }
 
 #[test]
+fn a_registry_that_wants_to_see_a_certificate_is_shown_ours() {
+    let setup = Setup { tls: true, client_certificates: true, ..Setup::default() };
+    let registry = Registry::start(setup);
+    let trust = Trust::Authorities(vec![registry.authority()]);
+    let unknown = Options { trust, ..options() };
+    let (store, name) = (Layout::new(), registry.name("app"));
+    let error = text(&pull(&store, &name, &unknown).unwrap_err());
+    assert!(error.contains("ertificate"), "{error}");
+
+    let certs_d = registry.certs_d();
+    let known = Options { certs_d: vec![certs_d.clone()], ..options() };
+    let error = text(&pull(&store, &name, &known).unwrap_err());
+    assert!(error.contains("404 Not Found"), "it lets us in: {error}");
+
+    let key = certs_d.join(format!("127.0.0.1:{}/client.key", registry.port));
+    std::fs::copy(certs_d.with_file_name("server.key"), &key).unwrap();
+    let error = text(&pull(&store, &name, &known).unwrap_err());
+    assert!(error.contains("cannot use the client certificate"), "{error}");
+    std::fs::write(&key, "no key").unwrap();
+    let error = text(&pull(&store, &name, &known).unwrap_err());
+    assert!(error.contains("client.key: it is no private key"), "{error}");
+}
+
+#[test]
 fn certificates_that_cannot_be_read_are_named() {
     let directory = tempfile::tempdir().unwrap();
     let (empty, missing) =

@@ -10,6 +10,7 @@ mod flaky;
 mod honest;
 mod hostile;
 mod liar;
+mod mirrors;
 mod push;
 mod push_refused;
 mod remote;

@@ -214,7 +214,7 @@ fn an_image_that_is_not_changed_keeps_its_digest_and_its_index() {
 
 #[test]
 fn over_tls_with_a_login() {
-    let registry = Registry::start(Setup { tls: true, login: true });
+    let registry = Registry::start(Setup { tls: true, login: true, ..Setup::default() });
     let store = Layout::new();
     let image = store.built("linux/amd64", &[("a", 10_000)]);
     let directory = tempfile::tempdir().unwrap();
