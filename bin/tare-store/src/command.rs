@@ -1,9 +1,13 @@
 //! A file for each command: its arguments, one call, what it prints.
 
+pub(crate) mod analyze;
 pub(crate) mod bundle;
+pub(crate) mod cat;
 pub(crate) mod copy;
+pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod fetch;
+pub(crate) mod files;
 pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod import;
@@ -19,4 +23,5 @@ pub(crate) mod rm;
 pub(crate) mod save;
 pub(crate) mod serve;
 pub(crate) mod tag;
+pub(crate) mod tree;
 pub(crate) mod unbundle;

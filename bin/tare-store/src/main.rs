@@ -8,6 +8,7 @@ mod change;
 mod command;
 mod compression;
 mod find;
+mod look;
 mod registries;
 mod source;
 mod terminal;
@@ -65,6 +66,18 @@ enum Command {
     Inspect(command::inspect::Arguments),
     /// Show an image's layers: the size of each, and the instruction that made it
     History(command::history::Arguments),
+    /// Show the files of an image, or of one layer, as a tree with sizes
+    Tree(command::tree::Arguments),
+    /// Print a file of an image
+    Cat(command::cat::Arguments),
+    /// Compare two images: files and configuration
+    Diff(command::diff::Arguments),
+    /// List the files of an image with the layers that they come from
+    Files(command::files::Arguments),
+    /// Show which layers put a file into an image, changed it or took it away
+    WhichLayer(command::files::WhichArguments),
+    /// Show how well the layers use their bytes; keep limits in CI
+    Analyze(command::analyze::Arguments),
     /// Give an image a further name
     Tag(command::tag::Arguments),
     /// Take names away from images; gc then frees what has no name
@@ -110,6 +123,12 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Ls(arguments) => command::ls::run(&arguments, &store),
         Command::Inspect(arguments) => command::inspect::run(&arguments, &store),
         Command::History(arguments) => command::history::run(&arguments, &store),
+        Command::Tree(arguments) => command::tree::run(&arguments, &store),
+        Command::Cat(arguments) => command::cat::run(&arguments, &store),
+        Command::Diff(arguments) => command::diff::run(&arguments, &store),
+        Command::Files(arguments) => command::files::run(&arguments, &store),
+        Command::WhichLayer(arguments) => command::files::which(&arguments, &store),
+        Command::Analyze(arguments) => command::analyze::run(&arguments, &store),
         Command::Tag(arguments) => command::tag::run(&arguments, &store),
         Command::Rm(arguments) => command::rm::run(&arguments, &store),
         Command::Gc(arguments) => command::gc::run(&arguments, &store),

@@ -12,6 +12,35 @@ pub fn bytes_iec(size: u64) -> String {
     scaled(size as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
 }
 
+/// A size as people write it: `20MB`, `1.5 GiB`, `4096`. A unit with an `i` is a power of 1,024, one without
+/// of 1,000.
+///
+/// # Errors
+/// The text is no number with a unit of bytes.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = unit.trim().to_ascii_lowercase();
+    let factor = match unit.strip_suffix('b').unwrap_or(&unit) {
+        "" => Some(1u64),
+        unit => unit.get(..1).and_then(|letter| "kmgtpe".find(letter)).and_then(|power| {
+            let power = power as u32 + 1;
+            match &unit[1..] {
+                "" => Some(1000u64.pow(power)),
+                "i" => Some(1024u64.pow(power)),
+                _ => None,
+            }
+        }),
+    };
+    let size =
+        number.parse::<f64>().ok().zip(factor).map(|(number, factor)| number * factor as f64);
+    match size {
+        Some(size) if size < u64::MAX as f64 => Ok(size as u64),
+        _ => Err("it is no size, such as 20MB or 1GiB".to_owned()),
+    }
+}
+
 /// How long ago `then` was: `2 hours ago`, `About a minute ago`. A time to come is `Less than a second ago`.
 pub fn age(then: SystemTime) -> String {
     let passed = SystemTime::now().duration_since(then).unwrap_or_default();
@@ -118,6 +147,24 @@ fn rough(passed: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_read() {
+        for (text, want) in [
+            ("0", 0),
+            ("4096", 4096),
+            ("20MB", 20_000_000),
+            ("20 mb", 20_000_000),
+            ("1.5KiB", 1536),
+            ("2Gi", 2 << 30),
+            ("3k", 3000),
+        ] {
+            assert_eq!(parse_bytes(text), Ok(want), "{text}");
+        }
+        for text in ["", "MB", "1x", "1iB", "-1", "1.2.3", "99999EB", "1\u{b5}B"] {
+            parse_bytes(text).expect_err(text);
+        }
+    }
 
     #[test]
     fn sizes_are_as_docker_prints_them() {

@@ -39,7 +39,7 @@ pub use destination::Destination;
 pub use env::variables;
 pub use error::{ErrorExt, code, coded, hinted, usage};
 pub use format::FormatFlags;
-pub use human::{age, bytes, bytes_iec, duration, parse_time, rfc3339, rfc3339_nanos};
+pub use human::{age, bytes, bytes_iec, duration, parse_bytes, parse_time, rfc3339, rfc3339_nanos};
 pub use interrupt::{Interrupt, Interrupted};
 pub use output::{Out, note, print, print_json, warn};
 pub use place::{StoreFlag, runtime_dir, sibling, store_path};

@@ -24,6 +24,7 @@ mod read;
 mod resolve;
 mod toc;
 mod tree;
+mod waste;
 mod write;
 
 pub use changeset::Changeset;
@@ -38,4 +39,5 @@ pub use read::{ReadCause, ReadError};
 pub use resolve::{MAX_LINKS, ResolveError};
 pub use toc::TocError;
 pub use tree::{MAX_NODES, Names, Node, NodeId, NodeKind, Tree, Walk};
+pub use waste::{Waste, WastedPath};
 pub use write::{LayerSink, LayerWriter, WriteError};

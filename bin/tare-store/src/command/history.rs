@@ -121,7 +121,7 @@ fn short(digest: &str, whole: bool) -> String {
 }
 
 /// One line: line feeds and indentation of the instruction become single spaces.
-fn cut(instruction: &str, whole: bool) -> String {
+pub(super) fn cut(instruction: &str, whole: bool) -> String {
     let line = instruction.split_whitespace().collect::<Vec<_>>().join(" ");
     if whole || line.chars().count() <= WIDTH {
         return line;
