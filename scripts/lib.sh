@@ -77,6 +77,50 @@ EOF
     if as_root "$cache/criu" check >/dev/null 2>&1; then TARE_CRIU=$cache/criu; fi
 }
 
+# Packages of Debian's newest suites, and all that they need, unpacked below a folder: FOLDER PACKAGE...
+unpack_newest() {
+    local folder=$1 suite package apt
+    shift
+    as_root rm -rf "$folder/sid" "$folder/apt"
+    mkdir -p "$folder/sid" "$folder/apt/lists/partial" "$folder/apt/archives/partial"
+    for suite in sid experimental; do
+        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $suite main"
+    done >"$folder/apt/sources.list"
+    # With no package installed, as far as apt knows, it fetches the libraries too.
+    apt=(apt-get -qq -o "Dir::Etc::SourceList=$folder/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o "Dir::State::Lists=$folder/apt/lists" -o Dir::State::Status=/dev/null
+        -o "Dir::Cache=$folder/apt" -o APT::Sandbox::User=root -o Acquire::Languages=none)
+    "${apt[@]}" update
+    "${apt[@]}" install --yes --download-only --no-install-recommends -t experimental "$@"
+    for package in "$folder"/apt/archives/*.deb; do dpkg-deb --extract "$package" "$folder/sid"; done
+    rm -rf "$folder/apt"
+}
+
+# A program that unpack_newest unpacked, with its own loader and libraries, which start it wherever it is:
+# FOLDER PROGRAM OUTPUT.
+newest_program() {
+    local path loader libraries=$1/sid/usr/lib/$(uname -m)-linux-gnu
+    path=$(find "$1/sid/usr" -name "$2" -type f -perm -1 | head -n 1)
+    [ -n "$path" ] || die "the newest Debian has no $2"
+    loader=$(find -L "$libraries" -maxdepth 1 -name 'ld-linux-*' | head -n 1)
+    patchelf --set-interpreter "$loader" --set-rpath "$libraries" --output "$3" "$path"
+}
+
+# containerd 2.x with its ctr, its shim, runc and crun, in $containerd/programs; made once.
+containerd=/var/tmp/tare-containerd
+need_containerd() {
+    local program
+    need_packages ca-certificates debian-archive-keyring patchelf
+    [ ! -e "$containerd/complete" ] || return 0
+    say "making a folder with containerd 2.x"
+    mkdir -p "$containerd/programs"
+    unpack_newest "$containerd" containerd runc crun
+    for program in containerd ctr containerd-shim-runc-v2 runc crun; do
+        newest_program "$containerd" "$program" "$containerd/programs/$program"
+    done
+    touch "$containerd/complete"
+}
+
 # Where build_programs and build_runtime put what they make: all programs in one place, as they are installed.
 released() { printf '%s/programs' "${CARGO_TARGET_DIR:-$top/target}"; }
 
