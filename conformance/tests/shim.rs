@@ -7,13 +7,21 @@
     reason = "a test is a program: it reads the environment, and shows a daemon's log when it fails"
 )]
 
+#[path = "shim/checkpoint.rs"]
+mod checkpoint;
 mod containerd;
+#[path = "shim/load.rs"]
+mod load;
+#[path = "shim/logging.rs"]
+mod logging;
+#[path = "shim/oom.rs"]
+mod oom;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use containerd::{Containerd, RUNC, TARE, is_alive, processes, text, until};
+use containerd::{Containerd, Events, RUNC, TARE, is_alive, processes, text, until};
 
 /// A command's exit code, output and messages.
 #[track_caller]
@@ -156,6 +164,7 @@ fn a_terminal_is_one() {
     );
     let mut script = Command::new("script")
         .args(["-qec", &ctr, "/dev/null"])
+        .env("PATH", containerd.path_env())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -187,6 +196,7 @@ fn a_terminal_left_to_others_is_given_up() {
     );
     let mut script = Command::new("script")
         .args(["-qec", &ctr, "/dev/null"])
+        .env("PATH", containerd.path_env())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -212,42 +222,19 @@ fn a_log_file_gets_the_output() {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         text.contains("out\n") && text.contains("err\n")
     });
-    let binary = containerd.run(TARE, &["-d", "--log-uri", "binary:///bin/cat"], "no", &["true"]);
-    assert!(text(&binary.stderr).contains("binary://"), "{}", text(&binary.stderr));
+    let uri = "npipe:///log";
+    let unknown = containerd.run(TARE, &["-d", "--log-uri", uri], "no", &["true"]);
+    assert!(text(&unknown.stderr).contains("npipe"), "{}", text(&unknown.stderr));
 }
 
 #[test]
 fn events_are_told_in_order() {
     let containerd = Containerd::new();
-    let file = containerd.path("events");
-    let mut listener = containerd
-        .command(&["events"])
-        .stdout(std::fs::File::create(&file).unwrap())
-        .spawn()
-        .unwrap();
-    let told = || {
-        let text = std::fs::read_to_string(&file).unwrap();
-        let topics = text
-            .lines()
-            .filter_map(|it| it.split_whitespace().find(|it| it.starts_with("/tasks/")));
-        topics.map(str::to_owned).collect::<Vec<_>>()
-    };
-    // What happens before it listens is not told to it.
-    let mut number = 0;
-    until("events are heard", || {
-        number += 1;
-        containerd.run(TARE, &["--rm"], &format!("try-{number}"), &["/bin/true"]);
-        !told().is_empty()
-    });
-    containerd.assert_clean();
-    let before = told().len();
+    let events = Events::listen(&containerd);
     containerd.run(TARE, &["--rm"], "last", &["/bin/true"]);
-    until("the end is told", || told()[before..].contains(&"/tasks/delete".to_owned()));
-    let _ = listener.kill();
-    let _ = listener.wait();
-    let all = told();
+    until("the end is told", || events.of("last").contains(&"/tasks/delete".to_owned()));
     assert_eq!(
-        all[before..before + 4],
+        events.of("last"),
         ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]
     );
 }

@@ -23,11 +23,14 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use containerd_shim_protos::bootstrap_api::{BootstrapParams, BootstrapResult};
 use containerd_shim_protos::protobuf::Message;
+use containerd_shim_protos::protobuf::well_known_types::any::Any;
 use sha2::{Digest, Sha256};
 
 use crate::arguments::Arguments;
 use crate::bundle;
 use crate::info::INPUT_MAX;
+use crate::options::Options;
+use crate::stats::Groups;
 
 /// Where containerd's shims have their sockets.
 const SOCKETS: &str = "/run/containerd/s";
@@ -41,6 +44,7 @@ struct Request {
     address: String,
     events: String,
     debug: bool,
+    options: Options,
 }
 
 /// The `start` command, in the bundle as working directory.
@@ -71,6 +75,7 @@ fn read_request(arguments: &Arguments) -> anyhow::Result<Request> {
         address: arguments.address.clone(),
         events: std::env::var(EVENTS_ADDRESS).unwrap_or_default(),
         debug: arguments.debug,
+        options: read_options(&input, params.as_ref()),
         params,
     };
     if let Some(params) = &request.params {
@@ -82,6 +87,19 @@ fn read_request(arguments: &Arguments) -> anyhow::Result<Request> {
         bail!("containerd gives no address for events ({EVENTS_ADDRESS} is not set)");
     }
     Ok(request)
+}
+
+/// The runtime's options: on stdin by themselves, or among the parameters' extensions. Those of another kind
+/// of runtime are for `Create` to refuse.
+fn read_options(input: &[u8], params: Option<&BootstrapParams>) -> Options {
+    let any = match params {
+        Some(params) => {
+            let mut extensions = params.extensions.iter().filter_map(|it| it.value.as_ref());
+            extensions.find(|any| Options::are_in(any)).cloned()
+        }
+        None => Any::parse_from_bytes(input).ok(),
+    };
+    Options::read(any.as_ref()).unwrap_or_default()
 }
 
 /// A name of fixed length, so that it fits into a socket's address: containerd's own scheme.
@@ -134,8 +152,23 @@ fn serve_from(
         .stdin(Stdio::from(OwnedFd::from(listener)))
         .stdout(Stdio::null())
         .stderr(log(bundle)?);
-    let child = command.spawn().context("start the serving process")?;
+    let mut child = command.spawn().context("start the serving process")?;
     yield_memory(child.id());
+    let Some(cgroup) = &request.options.shim_cgroup else { return Ok(()) };
+    join(child.id(), cgroup).inspect_err(|_| drop(child.kill()))
+}
+
+/// Puts the shim into the cgroup that is meant for shims, in each hierarchy that has it.
+fn join(pid: u32, cgroup: &str) -> anyhow::Result<()> {
+    let groups = Groups::of_path(cgroup)?;
+    if groups.is_empty() {
+        bail!("the option ShimCgroup: there is no cgroup {cgroup}");
+    }
+    for group in groups {
+        let procs = group.join("cgroup.procs");
+        fs::write(&procs, pid.to_string())
+            .with_context(|| format!("the option ShimCgroup: write {}", procs.display()))?;
+    }
     Ok(())
 }
 
@@ -199,6 +232,7 @@ mod tests {
             address: "/run/containerd/containerd.sock".into(),
             events: String::new(),
             debug: false,
+            options: Options::default(),
         };
         let path = socket_path(&request, "default", "x");
         // printf /run/containerd/containerd.sock/default/x | sha256sum

@@ -8,6 +8,7 @@
 //!   address         where the shim listens: for containerd, after its restart
 //!   shim.json       which runtime has the container: for `delete`, after the shim's own end
 //!   init.pid, …     the runtime's pid files
+//!   criu-dump.log   why the last checkpoint failed, if it did
 //! ```
 
 use std::fs;
@@ -29,6 +30,9 @@ pub(crate) struct Record {
     pub(crate) root: PathBuf,
     /// Whether systemd manages the cgroups.
     pub(crate) systemd_cgroup: bool,
+    /// The criu program that it is to use, if not its own choice.
+    #[serde(default)]
+    pub(crate) criu: Option<String>,
 }
 
 impl Record {
@@ -114,8 +118,12 @@ mod tests {
     fn the_record_comes_back() {
         let bundle = tempfile::tempdir().unwrap();
         assert_eq!(Record::load(bundle.path()).unwrap(), None);
-        let record =
-            Record { program: "/bin/r".into(), root: "/run/x".into(), systemd_cgroup: true };
+        let record = Record {
+            program: "/bin/r".into(),
+            root: "/run/x".into(),
+            systemd_cgroup: true,
+            criu: None,
+        };
         record.save(bundle.path()).unwrap();
         assert_eq!(Record::load(bundle.path()).unwrap(), Some(record));
     }

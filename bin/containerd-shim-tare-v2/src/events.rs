@@ -47,6 +47,9 @@ impl Topic {
         Self { path: "/tasks/exec-started", message: "TaskExecStarted" };
     pub(crate) const PAUSED: Self = Self { path: "/tasks/paused", message: "TaskPaused" };
     pub(crate) const RESUMED: Self = Self { path: "/tasks/resumed", message: "TaskResumed" };
+    pub(crate) const CHECKPOINTED: Self =
+        Self { path: "/tasks/checkpointed", message: "TaskCheckpointed" };
+    pub(crate) const OOM: Self = Self { path: "/tasks/oom", message: "TaskOOM" };
     pub(crate) const EXIT: Self = Self { path: "/tasks/exit", message: "TaskExit" };
     pub(crate) const DELETE: Self = Self { path: "/tasks/delete", message: "TaskDelete" };
 }

@@ -33,6 +33,8 @@ mod cleanup;
 mod events;
 mod info;
 mod log;
+mod logger;
+mod oom;
 mod options;
 mod pump;
 mod reaper;
@@ -55,8 +57,11 @@ const RUNTIME_NAME: &str = "io.containerd.tare.v2";
 
 fn main() -> ExitCode {
     cli::run("containerd-shim-tare-v2", || {
-        let arguments = Arguments::parse(std::env::args_os().skip(1))?;
-        run(&arguments)?;
+        let mut words = std::env::args_os().skip(1).peekable();
+        match words.next_if(|word| word == logger::COMMAND) {
+            Some(_) => logger::become_program(words)?,
+            None => run(&Arguments::parse(words)?)?,
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

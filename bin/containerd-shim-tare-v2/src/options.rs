@@ -3,8 +3,8 @@
 
 use std::path::PathBuf;
 
-use containerd_shim_protos::protobuf::Message;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
+use containerd_shim_protos::protobuf::{Message, UnknownValueRef};
 use containerd_shim_protos::shim::oci;
 
 use crate::wire::Refusal;
@@ -24,9 +24,23 @@ pub(crate) struct Options {
     pub(crate) no_new_keyring: bool,
     /// The owner of the FIFOs, where it is not root.
     pub(crate) io_owner: Option<(u32, u32)>,
+    /// The cgroup that the shim goes to, when it begins.
+    pub(crate) shim_cgroup: Option<String>,
+    /// The criu program that the runtime is to use, which only containerd 1.x can say.
+    pub(crate) criu: Option<String>,
+    /// Where criu's files go that are no part of an image.
+    pub(crate) criu_work: Option<PathBuf>,
 }
 
+/// `criu_path`, which the messages of containerd 2.x have no more.
+const CRIU_PATH: u32 = 8;
+
 impl Options {
+    /// Whether a message is one of these.
+    pub(crate) fn are_in(any: &Any) -> bool {
+        is(any, "containerd.runc.v1.Options")
+    }
+
     /// Reads what came with a request; nothing at all is the default.
     ///
     /// # Errors
@@ -35,23 +49,41 @@ impl Options {
         let Some(any) = any.filter(|any| !any.type_url.is_empty()) else {
             return Ok(Self::default());
         };
-        if !is(any, "containerd.runc.v1.Options") {
+        if !Self::are_in(any) {
             return Err(Refusal::invalid(format!("options of the type {:?}", any.type_url)));
         }
         let read = oci::Options::parse_from_bytes(&any.value)
             .map_err(|error| Refusal::invalid(format!("read the options: {error}")))?;
-        if !read.shim_cgroup.is_empty() {
-            return Err(Refusal::unimplemented("the option ShimCgroup"));
-        }
         let owner = (read.io_uid, read.io_gid);
+        let criu = match read.special_fields.unknown_fields().get(CRIU_PATH) {
+            Some(UnknownValueRef::LengthDelimited(path)) => String::from_utf8(path.to_vec()).ok(),
+            _ => None,
+        };
+        let given = |text: String| Some(text).filter(|it| !it.is_empty());
         Ok(Self {
-            binary: Some(read.binary_name).filter(|it| !it.is_empty()),
-            root: Some(read.root).filter(|it| !it.is_empty()).map(PathBuf::from),
+            binary: given(read.binary_name),
+            root: given(read.root).map(PathBuf::from),
+            shim_cgroup: given(read.shim_cgroup),
+            criu,
+            criu_work: given(read.criu_work_path).map(PathBuf::from),
             systemd_cgroup: read.systemd_cgroup,
             no_pivot: read.no_pivot_root,
             no_new_keyring: read.no_new_keyring,
             io_owner: (owner != (0, 0)).then_some(owner),
         })
+    }
+}
+
+impl Options {
+    /// The runtime program.
+    ///
+    /// # Errors
+    /// Ours is meant, but is not installed beside the shim.
+    pub(crate) fn program(&self) -> anyhow::Result<PathBuf> {
+        match &self.binary {
+            Some(binary) => Ok(PathBuf::from(binary)),
+            None => cli::sibling("tare-runtime"),
+        }
     }
 }
 
@@ -81,16 +113,20 @@ mod tests {
             it.root = "/run/docker/runtime-crun".into();
             it.systemd_cgroup = true;
             it.io_uid = 5;
+            it.shim_cgroup = "/shims".into();
+            let criu = b"/opt/criu".to_vec();
+            it.special_fields.mut_unknown_fields().add_length_delimited(CRIU_PATH, criu);
         });
         let read = Options::read(Some(&full)).unwrap();
         assert_eq!(read.binary.as_deref(), Some("crun"));
         assert_eq!(read.io_owner, Some((5, 0)));
         assert!(read.systemd_cgroup && !read.no_pivot);
+        assert_eq!(read.shim_cgroup.as_deref(), Some("/shims"));
+        assert_eq!((read.criu.as_deref(), read.criu_work), (Some("/opt/criu"), None));
     }
 
     #[test]
     fn what_cannot_be_honoured_is_refused() {
-        assert!(Options::read(Some(&any(|it| it.shim_cgroup = "/shims".into()))).is_err());
         let mut foreign = Any::new();
         foreign.type_url = "runtimeoptions.v1.Options".into();
         assert!(Options::read(Some(&foreign)).is_err());

@@ -60,12 +60,14 @@ impl Runtime {
         namespace: &str,
         bundle: &Path,
     ) -> anyhow::Result<Self> {
-        let program = match &options.binary {
-            Some(binary) => PathBuf::from(binary),
-            None => cli::sibling("tare-runtime")?,
-        };
+        let program = options.program()?;
         let root = options.root.clone().unwrap_or_else(|| STATE.into()).join(namespace);
-        let record = Record { program, root, systemd_cgroup: options.systemd_cgroup };
+        let record = Record {
+            program,
+            root,
+            systemd_cgroup: options.systemd_cgroup,
+            criu: options.criu.clone(),
+        };
         Ok(Self::of(record, bundle))
     }
 
@@ -105,6 +107,7 @@ impl Runtime {
             .arg(name_of(&log))
             .args(["--log-format", "json"])
             .args(self.record.systemd_cgroup.then_some("--systemd-cgroup"))
+            .args(self.record.criu.iter().flat_map(|criu| ["--criu", criu]))
             .args(arguments)
             .current_dir(&self.bundle)
             // containerd's own; a runtime would pass descriptors on by it.
@@ -185,8 +188,8 @@ mod tests {
     fn output_and_failure_are_told_apart() {
         let bundle = tempfile::tempdir().unwrap();
         let run = |code: u32| {
-            let record =
-                Record { program: "/bin/echo".into(), root: "/r".into(), systemd_cgroup: false };
+            let (program, root) = ("/bin/echo".into(), "/r".into());
+            let record = Record { program, root, systemd_cgroup: false, criu: None };
             let runtime = Runtime::of(record, bundle.path());
             let started = runtime.start(&["ps".into()], None).unwrap();
             let pid = rustix::process::Pid::from_raw(started.pid as i32);

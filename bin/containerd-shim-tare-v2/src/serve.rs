@@ -24,6 +24,9 @@ use crate::wire::{Connection, Frame, Refusal, Reply, decode, encode_reply};
 /// The task service's names: containerd 1.x's, and 2.x's for the same messages.
 const SERVICES: [&str; 2] = ["containerd.task.v2.Task", "containerd.task.v3.Task"];
 
+/// The sandbox service, of containerd 2.x.
+const SANDBOX: &str = "containerd.runtime.sandbox.v1.Sandbox";
+
 /// A shim that has no container and to which nobody is connected ends after this time: containerd died
 /// between starting it and using it, or before it could say goodbye.
 const LONELY: Duration = Duration::from_secs(60);
@@ -171,6 +174,9 @@ impl Server {
         match decode::<Request>(&frame.payload) {
             Ok(request) if SERVICES.contains(&request.service.as_str()) => {
                 self.tasks.call(&request.method, &request.payload, caller);
+            }
+            Ok(request) if request.service == SANDBOX => {
+                self.tasks.call_sandbox(&request.method, &request.payload, caller);
             }
             Ok(request) => {
                 let what = format!("the service {}", request.service);

@@ -1,4 +1,5 @@
-//! A process's standard streams, as containerd names them: FIFOs, a log file, or nothing.
+//! A process's standard streams, as containerd names them: FIFOs, a log file, a logging program
+//! ([`logger`]), or nothing.
 //!
 //! Without a terminal the process gets the FIFOs themselves: nothing is copied, and output costs the
 //! shim nothing. The shim keeps an end of each open, so that a client which goes away (containerd
@@ -9,12 +10,14 @@
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use rustix::fs::{Gid, OFlags, Uid};
 
+use crate::logger;
 use crate::runtime::Streams;
 use crate::wire::Refusal;
 
@@ -64,12 +67,22 @@ struct Ends {
 
 /// Opens the streams of a process without a terminal.
 ///
+/// `logger` is where the output goes if it goes to a logging program, whose ends nobody else keeps.
+///
 /// # Errors
 /// A path that cannot be opened, a scheme that is not supported.
-pub(crate) fn open(paths: &Paths, owner: Option<(u32, u32)>) -> Result<(Streams, Kept), Refusal> {
+pub(crate) fn open(
+    paths: &Paths,
+    owner: Option<(u32, u32)>,
+    logger: Option<(File, File)>,
+) -> Result<(Streams, Kept), Refusal> {
     let stdin = open_input(&paths.stdin, false, owner)?;
-    let stdout = open_output(&paths.stdout, false, owner)?;
-    let stderr = open_output(&paths.stderr, false, owner)?;
+    let (stdout, stderr) = match logger {
+        Some((out, err)) => (Ends { used: out, kept: None }, Ends { used: err, kept: None }),
+        None => {
+            (open_output(&paths.stdout, false, owner)?, open_output(&paths.stderr, false, owner)?)
+        }
+    };
     let kept = Kept {
         stdin: stdin.kept,
         input_ended: false,
@@ -87,12 +100,18 @@ pub(crate) fn open(paths: &Paths, owner: Option<(u32, u32)>) -> Result<(Streams,
 ///
 /// # Errors
 /// As [`open`].
-pub(crate) fn open_for_terminal(paths: &Paths) -> Result<(Option<File>, File, Kept), Refusal> {
+pub(crate) fn open_for_terminal(
+    paths: &Paths,
+    logger: Option<File>,
+) -> Result<(Option<File>, File, Kept), Refusal> {
     let stdin = match paths.stdin.is_empty() {
         true => None,
         false => Some(open_input(&paths.stdin, true, None)?),
     };
-    let stdout = open_output(&paths.stdout, true, None)?;
+    let stdout = match logger {
+        Some(used) => Ends { used, kept: None },
+        None => open_output(&paths.stdout, true, None)?,
+    };
     let (input, kept) = stdin.map_or((None, None), |ends| (Some(ends.used), ends.kept));
     Ok((
         input,
@@ -146,7 +165,11 @@ fn plain_path(path: &str) -> Result<&str, Refusal> {
 fn open_log(path: &str) -> anyhow::Result<File> {
     // containerd may put a query behind the path; the path itself is absolute.
     let path = path.split_once('?').map_or(path, |(path, _)| path);
-    let file = OpenOptions::new().create(true).append(true).mode(0o644).open(path);
+    let path = logger::decode(path).with_context(|| format!("{path}: two digits follow %"))?;
+    if let Some(folder) = Path::new(&path).parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
+    }
+    let file = OpenOptions::new().create(true).append(true).mode(0o644).open(&path);
     file.with_context(|| format!("open the log {path}"))
 }
 
@@ -213,7 +236,7 @@ mod tests {
     fn schemes_are_told_apart() {
         assert_eq!(plain_path("/run/fifo/a").unwrap(), "/run/fifo/a");
         assert_eq!(plain_path("fifo:///run/a").unwrap(), "/run/a");
-        let refusal = plain_path("binary:///bin/logger").unwrap_err();
-        assert!(refusal.message.contains("binary://"), "{}", refusal.message);
+        let refusal = plain_path("npipe:///logger").unwrap_err();
+        assert!(refusal.message.contains("npipe://"), "{}", refusal.message);
     }
 }

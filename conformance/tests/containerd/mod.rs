@@ -1,5 +1,10 @@
 //! A containerd of the test's own: everything that it makes is below one folder, or bears its namespace's
 //! name, and is taken away when the test ends, however it ends.
+//!
+//! `TARE_CONTAINERD` names a folder of programs that go before the machine's: another containerd, with its
+//! ctr, shim and runc (`scripts/test-containerd`).
+
+mod events;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+pub(crate) use events::Events;
 
 use conformance::{Machine, mounts_below, program, succeed};
 
@@ -45,10 +52,16 @@ impl Containerd {
     fn configure(&self) {
         let at = |name: &str| self.path(name).display().to_string();
         let config = format!(
-            "version = 2\nroot = {:?}\nstate = {:?}\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n\
+            "version = 2\nroot = {:?}\nstate = {:?}\n{}\n\
              [grpc]\n  address = {:?}\n[debug]\n  level = \"debug\"\n",
             at("root"),
             at("state"),
+            // 2.x needs it for sandboxes.
+            if self.is_second() {
+                ""
+            } else {
+                "disabled_plugins = [\"io.containerd.grpc.v1.cri\"]"
+            },
             at("containerd.sock")
         );
         fs::write(self.path("config.toml"), config).expect("a file can be written");
@@ -59,10 +72,10 @@ impl Containerd {
     /// Starts the daemon, anew after [`Containerd::stop`].
     pub(crate) fn start(&mut self) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log"));
-        let daemon = Command::new("containerd")
+        let daemon = self
+            .peer("containerd")
             .arg("-c")
             .arg(self.path("config.toml"))
-            .env("PATH", self.search_path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.expect("a file can be made"))
@@ -88,11 +101,26 @@ impl Containerd {
         std::os::unix::fs::symlink(runtime, self.path("bin/tare-runtime")).expect("a link");
     }
 
-    fn search_path(&self) -> String {
+    /// A program of containerd's, of the folder that was asked for or of the machine.
+    fn peer(&self, name: &str) -> Command {
+        let given = newer().map(|folder| folder.join(name)).filter(|it| it.exists());
+        let mut command = Command::new(given.unwrap_or_else(|| PathBuf::from(name)));
+        command.env("PATH", self.path_env());
+        command
+    }
+
+    /// Whether it is 2.x.
+    pub(crate) fn is_second(&self) -> bool {
+        succeed(self.peer("containerd").arg("--version")).out.contains("containerd/v2")
+    }
+
+    /// Where programs are looked for: with ours before all others.
+    pub(crate) fn path_env(&self) -> String {
+        let newer = newer().map(|it| format!("{}:", it.display())).unwrap_or_default();
         let programs = program("containerd-shim-tare-v2");
         let programs = programs.parent().expect("a program has a folder").display().to_string();
         let bin = self.path("bin").display().to_string();
-        format!("{bin}:{programs}:{}", std::env::var("PATH").expect("a PATH"))
+        format!("{bin}:{programs}:{newer}{}", std::env::var("PATH").expect("a PATH"))
     }
 
     /// Imports the image, and unpacks it with a snapshotter.
@@ -106,7 +134,10 @@ impl Containerd {
             "blobs",
         ]));
         let archive = archive.to_str().expect("a plain name");
-        self.ok(&["images", "import", "--snapshotter", snapshotter, archive]);
+        // The service that imports for 2.x knows one snapshotter only.
+        let local: &[&str] = if self.is_second() { &["--local"] } else { &[] };
+        let import = [&["images", "import", "--snapshotter", snapshotter], local, &[archive]];
+        self.ok(&import.concat());
     }
 
     /// The image's name.
@@ -117,7 +148,7 @@ impl Containerd {
 
     /// ctr on this containerd, in the test's namespace.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("ctr");
+        let mut command = self.peer("ctr");
         command.arg("-a").arg(self.path("containerd.sock"));
         command.args(["-n", &self.namespace]).args(args).stdin(Stdio::null());
         command
@@ -230,6 +261,10 @@ impl Drop for Containerd {
             let _ = fs::remove_dir(group);
         }
     }
+}
+
+fn newer() -> Option<PathBuf> {
+    std::env::var_os("TARE_CONTAINERD").map(PathBuf::from)
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {

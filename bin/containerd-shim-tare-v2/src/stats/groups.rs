@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use anyhow::Context;
 
+/// The mounts of cgroups, which stay as they are: looked up once, since the table has every container's.
+static MOUNTS: OnceLock<String> = OnceLock::new();
+
 /// The directories of a process's cgroups.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Groups {
+pub(crate) struct Groups {
     /// Version 1, by controller.
     controllers: BTreeMap<String, PathBuf>,
     /// Version 2.
@@ -17,12 +21,25 @@ pub(super) struct Groups {
 
 impl Groups {
     /// Looks them up.
-    pub(super) fn of_process(pid: u32) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// There is no such process.
+    pub(crate) fn of_process(pid: u32) -> anyhow::Result<Self> {
         let name = format!("/proc/{pid}/cgroup");
         let membership = fs::read_to_string(&name).with_context(|| format!("read {name}"))?;
-        let name = "/proc/self/mountinfo";
-        let mounts = fs::read_to_string(name).with_context(|| format!("read {name}"))?;
-        Ok(Self::locate(&membership, &mounts))
+        Ok(Self::locate(&membership, mounts()?))
+    }
+
+    /// Where a cgroup of this path is, in each hierarchy that has it.
+    ///
+    /// # Errors
+    /// The mount table cannot be read.
+    pub(crate) fn of_path(path: &str) -> anyhow::Result<Vec<PathBuf>> {
+        let found = mounts()?.lines().filter_map(|line| {
+            let point = line.split(' ').nth(4)?;
+            Some(Path::new(point).join(path.trim_start_matches('/')))
+        });
+        Ok(found.filter(|it| it.join("cgroup.procs").exists()).collect())
     }
 
     /// Joins cgroups(7)'s `/proc/<pid>/cgroup` (`id:controllers:path`) with the mount table
@@ -54,19 +71,31 @@ impl Groups {
     }
 
     /// Whether the resources are counted by cgroups of version 1.
-    pub(super) fn has_controllers(&self) -> bool {
+    pub(crate) fn has_controllers(&self) -> bool {
         ["memory", "pids", "cpuacct"].iter().any(|name| self.controllers.contains_key(*name))
     }
 
     /// The cgroup of a controller of version 1.
-    pub(super) fn controller(&self, name: &str) -> Option<&Path> {
+    pub(crate) fn controller(&self, name: &str) -> Option<&Path> {
         self.controllers.get(name).map(PathBuf::as_path)
     }
 
     /// The cgroup of version 2.
-    pub(super) fn unified(&self) -> Option<&Path> {
+    pub(crate) fn unified(&self) -> Option<&Path> {
         self.unified.as_deref()
     }
+}
+
+/// The lines of the mount table that are about cgroups.
+fn mounts() -> anyhow::Result<&'static str> {
+    if let Some(mounts) = MOUNTS.get() {
+        return Ok(mounts);
+    }
+    let name = "/proc/self/mountinfo";
+    let table = fs::read_to_string(name).with_context(|| format!("read {name}"))?;
+    let cgroups = table.lines().filter(|line| line.contains(" - cgroup"));
+    let cgroups = cgroups.flat_map(|line| [line, "\n"]).collect();
+    Ok(MOUNTS.get_or_init(|| cgroups))
 }
 
 #[cfg(test)]

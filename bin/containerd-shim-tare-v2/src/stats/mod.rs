@@ -8,27 +8,39 @@ mod groups;
 mod v1;
 mod v2;
 
+use std::path::Path;
+
 use anyhow::bail;
 use containerd_shim_protos::protobuf::well_known_types::any::Any;
 
 use crate::wire::encode;
-use groups::Groups;
+pub(crate) use groups::Groups;
 
-/// The metrics of the cgroups that a process is in: those of version 1 where its controllers are there.
+/// What these cgroups have counted: those of version 1 where its controllers are there.
 ///
 /// # Errors
-/// The process has ended, or is in no cgroup.
-pub(crate) fn of_process(pid: u32) -> anyhow::Result<Any> {
-    let groups = Groups::of_process(pid)?;
+/// There are none.
+pub(crate) fn of_groups(groups: &Groups) -> anyhow::Result<Any> {
     let mut any = Any::new();
     if groups.has_controllers() {
         any.type_url = "io.containerd.cgroups.v1.Metrics".to_owned();
-        any.value = encode(&v1::metrics(&groups));
+        any.value = encode(&v1::metrics(groups));
     } else if let Some(group) = groups.unified() {
         any.type_url = "io.containerd.cgroups.v2.Metrics".to_owned();
         any.value = encode(&v2::metrics(group));
     } else {
-        bail!("process {pid} is in no cgroup that is mounted");
+        bail!("it is in no cgroup that is mounted");
     }
     Ok(any)
+}
+
+/// One of the named numbers of a cgroup's file; 0 without it.
+pub(crate) fn counter(group: &Path, file: &str, name: &str) -> u64 {
+    let mut found = 0;
+    files::each(group, file, |it, value| {
+        if it == name {
+            found = value;
+        }
+    });
+    found
 }

@@ -9,9 +9,11 @@ use rustix::event::PollFlags;
 use serde_json::Value;
 
 use super::Caller;
+use crate::oom::OomWatch;
 use crate::options::Options;
 use crate::reaper::Exit;
 use crate::runtime::Runtime;
+use crate::stats::Groups;
 use crate::stdio::{Kept, Paths};
 use crate::terminal::Terminal;
 use crate::wire::Refusal;
@@ -40,6 +42,13 @@ pub(crate) struct Container {
     pub(crate) paused: bool,
     pub(crate) init: Process,
     pub(crate) execs: BTreeMap<String, Process>,
+    /// The checkpoint that it is to be made from, as long as it is not.
+    pub(crate) restore: Option<PathBuf>,
+    /// Where its resources are counted.
+    pub(crate) groups: Option<Groups>,
+    pub(crate) oom: Option<OomWatch>,
+    /// The first process has ended, but others of the container have not: its end is told last.
+    pub(crate) init_exit: Option<Exit>,
 }
 
 /// A container's first process, or one of its execs.
@@ -57,9 +66,46 @@ pub(crate) struct Process {
     pub(crate) waiters: Vec<Caller>,
     /// An exec's process as runtime-spec has it.
     pub(crate) spec: Value,
+    /// The logging program that takes its output, by pid.
+    pub(crate) logger: Option<u32>,
 }
 
 impl Container {
+    pub(crate) fn new(bundle: PathBuf, runtime: Runtime, options: Options, init: Process) -> Self {
+        Self {
+            bundle,
+            runtime,
+            options,
+            own_pids: false,
+            paused: false,
+            init,
+            execs: BTreeMap::new(),
+            restore: None,
+            groups: None,
+            oom: None,
+            init_exit: None,
+        }
+    }
+
+    /// Looks up the cgroups of the first process, and watches its memory. Nothing depends on it but
+    /// statistics and the event of a lack of memory: a failure is only logged.
+    pub(crate) fn find_groups(&mut self) {
+        let watch = |groups: Groups| {
+            let oom = OomWatch::new(&groups)?;
+            anyhow::Ok((groups, oom))
+        };
+        match Groups::of_process(self.init.pid).and_then(watch) {
+            Ok((groups, oom)) => (self.groups, self.oom) = (Some(groups), oom),
+            Err(error) => crate::log::error(&format!("{error:#}")),
+        }
+    }
+
+    /// Whether one of its execs runs, as far as anyone knows.
+    pub(crate) fn has_running_execs(&self) -> bool {
+        let runs = |process: &Process| matches!(process.stage, Stage::Starting | Stage::Running);
+        self.execs.values().any(runs)
+    }
+
     pub(crate) fn process(&self, exec: &str) -> Result<&Process, Refusal> {
         match exec.is_empty() {
             true => Ok(&self.init),
@@ -104,6 +150,7 @@ impl Process {
             exit: None,
             waiters: Vec::new(),
             spec: Value::Null,
+            logger: None,
         }
     }
 

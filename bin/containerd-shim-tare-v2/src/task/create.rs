@@ -11,23 +11,15 @@ use containerd_shim_protos::events::task::{TaskCreate, TaskIO};
 use rootfs::ListedMount;
 
 use super::container::{Container, Process, Stage};
+use super::streams::{Prepared, prepare};
 use super::{Answer, Answered, Caller, Tasks};
 use crate::arguments::is_identifier;
 use crate::bundle;
 use crate::events::Topic;
 use crate::options::Options;
-use crate::runtime::{Runtime, Started, Streams};
-use crate::stdio::{self, Kept, Paths};
-use crate::terminal::{ConsoleSocket, Terminal};
-use crate::wire::{self, Refusal, Reply};
-
-/// The ends of a process's streams that wait for the runtime.
-pub(super) enum Prepared {
-    /// Handed over already.
-    Streams(Kept),
-    /// For the terminal that the runtime will send.
-    Console { socket: ConsoleSocket, paths: Paths },
-}
+use crate::runtime::{Runtime, Started};
+use crate::stdio::Paths;
+use crate::wire::{self, Refusal};
 
 impl Tasks {
     pub(super) fn create(&mut self, request: CreateTaskRequest, caller: Caller) -> Answered {
@@ -38,26 +30,47 @@ impl Tasks {
         runtime.record().save(&bundle)?;
         let own_pids = bundle::has_own_pids(&bundle)?;
         mount(&request.rootfs, &bundle)?;
-        let container = Container {
-            init: Process::new(Stage::Making, paths(&request)),
-            bundle: bundle.clone(),
-            execs: Default::default(),
-            paused: false,
-            runtime,
-            options,
-            own_pids,
-        };
-        let (started, prepared) = start_create(&container, &request.id)
-            .inspect_err(|_| drop(rootfs::unmount_listed(&bundle.join("rootfs"))))?;
-        self.containers.insert(request.id.clone(), container);
-        self.when_ended(started, Some(caller), move |tasks, outcome| {
-            let reply = tasks.created(&request, outcome, prepared);
+        let mut container =
+            Container::new(bundle, runtime, options, Process::new(Stage::Making, paths(&request)));
+        container.own_pids = own_pids;
+        match request.checkpoint.is_empty() {
+            true => self.make(container, request, caller),
+            false => {
+                container.restore = Some(PathBuf::from(&request.checkpoint));
+                Ok(Answer::Now(self.note(container, &request)))
+            }
+        }
+    }
+
+    fn make(
+        &mut self,
+        container: Container,
+        request: CreateTaskRequest,
+        caller: Caller,
+    ) -> Answered {
+        let (started, prepared) = start_create(&container, &request.id, &self.namespace)
+            .inspect_err(|_| drop(rootfs::unmount_listed(&container.bundle.join("rootfs"))))?;
+        let id = request.id.clone();
+        self.containers.insert(id.clone(), container);
+        let logger = self.when_made(started, prepared, caller, move |tasks, outcome, prepared| {
+            let reply = outcome
+                .map_err(Refusal::from)
+                .and_then(|_| tasks.made(&request.id, prepared))
+                .map(|pid| tasks.created(&request, pid));
             if reply.is_err() {
                 tasks.forget(&request.id);
             }
             reply
         });
+        self.process_mut(&id, "")?.logger = logger;
         Ok(Answer::Later)
+    }
+
+    /// A container from a checkpoint: the runtime makes it in one step, at its start.
+    fn note(&mut self, mut container: Container, request: &CreateTaskRequest) -> Vec<u8> {
+        container.init.stage = Stage::Created;
+        self.containers.insert(request.id.clone(), container);
+        self.created(request, 0)
     }
 
     fn check(&self, request: &CreateTaskRequest) -> Result<(), Refusal> {
@@ -67,29 +80,33 @@ impl Tasks {
         if self.containers.contains_key(&request.id) {
             return Err(Refusal::exists(format!("container {:?} exists already", request.id)));
         }
-        if !request.checkpoint.is_empty() || !request.parent_checkpoint.is_empty() {
-            return Err(Refusal::unimplemented("creating from a checkpoint"));
+        if !request.parent_checkpoint.is_empty() {
+            // criu finds a checkpoint's parent by the link in it; no runtime has a flag for it.
+            return Err(Refusal::unimplemented("naming a checkpoint's parent"));
         }
         Ok(())
     }
 
-    fn created(
-        &mut self,
-        request: &CreateTaskRequest,
-        outcome: anyhow::Result<String>,
-        prepared: Prepared,
-    ) -> Reply {
-        outcome?;
-        let container = self.container_mut(&request.id)?;
+    /// The runtime has made the first process: its pid.
+    pub(super) fn made(&mut self, id: &str, prepared: Prepared) -> Result<u32, Refusal> {
+        let container = self.container_mut(id)?;
         let pid = bundle::read_pid(&container.bundle.join("init.pid"))?;
-        container.init.advance(Stage::Making, Stage::Created)?;
         container.init.pid = pid;
-        connect(&mut container.init, prepared)?;
+        container.find_groups();
+        prepared.connect(&mut container.init)?;
+        Ok(pid)
+    }
+
+    /// Tells of a container that there is now.
+    fn created(&mut self, request: &CreateTaskRequest, pid: u32) -> Vec<u8> {
+        if let Ok(process) = self.process_mut(&request.id, "") {
+            process.stage = Stage::Created;
+        }
         self.events.publish(Topic::CREATE, &created_event(request, pid));
         self.claim(pid);
         let mut response = CreateTaskResponse::new();
         response.pid = pid;
-        Ok(wire::encode(&response))
+        wire::encode(&response)
     }
 
     /// Takes back a container that could not be made.
@@ -111,51 +128,26 @@ impl Tasks {
 }
 
 /// Starts the runtime's `create`, whose standard streams become the container's.
-fn start_create(container: &Container, id: &str) -> Result<(Started, Prepared), Refusal> {
-    let bundle = &container.bundle;
-    let mut arguments: Vec<OsString> = vec!["create".into(), "--bundle".into(), bundle.into()];
-    arguments.extend(["--pid-file".into(), bundle.join("init.pid").into()]);
-    for (wanted, flag) in [
-        (container.options.no_pivot, "--no-pivot"),
-        (container.options.no_new_keyring, "--no-new-keyring"),
-    ] {
-        arguments.extend(wanted.then(|| flag.into()));
-    }
-    let (streams, prepared) =
-        prepare(&container.init.paths, &container.options, bundle, "console", &mut arguments)?;
+fn start_create(
+    container: &Container,
+    id: &str,
+    namespace: &str,
+) -> Result<(Started, Prepared), Refusal> {
+    let mut arguments: Vec<OsString> = vec!["create".into()];
+    arguments.extend(create_flags(container));
+    let (streams, prepared) = prepare(container, &container.init, id, namespace, &mut arguments)?;
     arguments.push(id.into());
     Ok((container.runtime.start(&arguments, streams)?, prepared))
 }
 
-/// Opens the streams, or the socket for a terminal and adds it to the arguments.
-pub(super) fn prepare(
-    paths: &Paths,
-    options: &Options,
-    bundle: &Path,
-    name: &str,
-    arguments: &mut Vec<OsString>,
-) -> Result<(Option<Streams>, Prepared), Refusal> {
-    if !paths.terminal {
-        let (streams, kept) = stdio::open(paths, options.io_owner)?;
-        return Ok((Some(streams), Prepared::Streams(kept)));
-    }
-    let socket = ConsoleSocket::bind(bundle, name)?;
-    arguments.extend(["--console-socket".into(), socket.name().into()]);
-    Ok((None, Prepared::Console { socket, paths: paths.clone() }))
-}
-
-/// Gives a process that the runtime has made what was prepared.
-pub(super) fn connect(process: &mut Process, prepared: Prepared) -> Result<(), Refusal> {
-    match prepared {
-        Prepared::Streams(kept) => process.kept.take_over(kept),
-        Prepared::Console { socket, paths } => {
-            let master = socket.receive()?;
-            let (stdin, stdout, kept) = stdio::open_for_terminal(&paths)?;
-            process.terminal = Some(Terminal::new(master, stdin, stdout)?);
-            process.kept.take_over(kept);
-        }
-    }
-    Ok(())
+/// What the runtime is told of a container that it makes.
+pub(super) fn create_flags(container: &Container) -> impl Iterator<Item = OsString> + use<> {
+    let pid_file = container.bundle.join("init.pid");
+    let options = &container.options;
+    let no_pivot: Option<OsString> = options.no_pivot.then(|| "--no-pivot".into());
+    let no_keyring = options.no_new_keyring.then(|| "--no-new-keyring".into());
+    let paths = ["--bundle".into(), container.bundle.clone().into(), "--pid-file".into()];
+    paths.into_iter().chain([pid_file.into()]).chain(no_pivot).chain(no_keyring)
 }
 
 /// Mounts the root file system where the bundle has its place for it.
@@ -205,6 +197,7 @@ fn created_event(request: &CreateTaskRequest, pid: u32) -> TaskCreate {
     let copy = |mount: &Mount| wire::decode(&wire::encode(mount)).unwrap_or_default();
     event.rootfs = request.rootfs.iter().map(copy).collect();
     event.io = Some(io).into();
+    event.checkpoint.clone_from(&request.checkpoint);
     event.pid = pid;
     event
 }

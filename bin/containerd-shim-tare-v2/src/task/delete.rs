@@ -23,13 +23,22 @@ impl Tasks {
         if !exec.is_empty() {
             let process = self.container_mut(&id)?.execs.remove(&exec);
             let process = process.ok_or_else(|| Refusal::not_found("the process is gone"))?;
-            return Ok(Answer::Now(self.gone(&id, &exec, process)));
+            let loggers = process.logger.into_iter().collect();
+            let reply = Ok(self.gone(process));
+            self.loggers.answer_after(loggers, caller, reply);
+            return Ok(Answer::Later);
         }
         let delete = ["delete".into(), "--force".into(), id.clone().into()];
         let started = self.container(&id)?.runtime.start(&delete, None)?;
-        self.when_ended(started, Some(caller), move |tasks, outcome| {
-            outcome?;
-            tasks.deleted(&id)
+        self.after(started, move |tasks, outcome| {
+            let loggers = tasks.container(&id).map_or(Vec::new(), |container| {
+                container.processes().filter_map(|process| process.logger).collect()
+            });
+            let reply = outcome.map_err(Refusal::from).and_then(|_| tasks.deleted(&id));
+            match reply {
+                Ok(reply) => tasks.loggers.answer_after(loggers, caller, Ok(reply)),
+                Err(refusal) => tasks.answers.push((caller, Err(refusal))),
+            }
         });
         Ok(Answer::Later)
     }
@@ -41,24 +50,29 @@ impl Tasks {
         // One that never ran was killed by the runtime just now.
         let pid = self.container(id)?.init.pid;
         self.claim(pid);
+        self.end_init(id);
         let Some(container) = self.containers.remove(id) else { return Ok(Vec::new()) };
-        for (exec, process) in container.execs {
-            self.gone(id, &exec, process);
+        for process in container.execs.into_values() {
+            self.gone(process);
         }
-        Ok(self.gone(id, "", container.init))
+        self.tell_gone(id, &container.init);
+        Ok(self.gone(container.init))
     }
 
-    /// Tells all who want to know of a process that it is gone.
-    fn gone(&mut self, id: &str, exec: &str, mut process: Process) -> Vec<u8> {
-        process.turn();
-        let exit = process.exit.unwrap_or_else(Exit::killed);
+    fn tell_gone(&mut self, id: &str, init: &Process) {
+        let exit = init.exit.unwrap_or_else(Exit::killed);
         let mut event = TaskDelete::new();
         event.container_id = id.to_owned();
-        event.id = if exec.is_empty() { id.to_owned() } else { exec.to_owned() };
-        event.pid = process.pid;
+        event.pid = init.pid;
         event.exit_status = exit.status;
         event.exited_at = Some(Timestamp::from(exit.at)).into();
         self.events.publish(Topic::DELETE, &event);
+    }
+
+    /// Answers all who want to know of a process that it is gone.
+    fn gone(&mut self, mut process: Process) -> Vec<u8> {
+        process.turn();
+        let exit = process.exit.unwrap_or_else(Exit::killed);
         let mut response = DeleteResponse::new();
         response.pid = process.pid;
         response.exit_status = exit.status;

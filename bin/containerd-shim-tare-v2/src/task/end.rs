@@ -1,12 +1,12 @@
 //! The end of processes: `Kill`, `Wait`, and what is done when one has ended.
 
 use containerd_shim_protos::api::{KillRequest, WaitRequest, WaitResponse};
-use containerd_shim_protos::events::task::TaskExit;
+use containerd_shim_protos::events::task::{TaskExit, TaskOOM};
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::container::Stage;
+use super::container::{Container, Stage};
 use super::{Answer, Answered, Caller, Tasks};
 use crate::events::Topic;
 use crate::reaper::Exit;
@@ -41,7 +41,8 @@ impl Tasks {
         let started = self.container(&request.id)?.runtime.start(&arguments, None)?;
         let id = request.id.clone();
         self.when_ended(started, Some(caller), move |tasks, outcome| {
-            let gone = tasks.process(&id, "").is_ok_and(|it| it.stage == Stage::Stopped);
+            let ended = |it: &Container| it.init.stage == Stage::Stopped || it.init_exit.is_some();
+            let gone = tasks.container(&id).is_ok_and(ended);
             match outcome {
                 Err(_) if gone => Err(finished()),
                 outcome => {
@@ -68,6 +69,37 @@ impl Tasks {
     }
 
     fn ended(&mut self, id: &str, exec: &str, exit: Exit) {
+        let Ok(container) = self.container_mut(id) else { return };
+        // Whoever hears of the end wants to know its reason already.
+        if container.oom.as_mut().is_some_and(|watch| watch.has_killed(true)) {
+            self.tell_oom(id);
+        }
+        match exec.is_empty() {
+            true => self.init_ended(id, exit),
+            false => self.tell_end(id, exec, exit),
+        }
+        self.end_init(id);
+    }
+
+    fn init_ended(&mut self, id: &str, exit: Exit) {
+        if let Ok(container) = self.container_mut(id) {
+            container.init_exit = Some(exit);
+            self.end_others(id);
+        }
+    }
+
+    /// The first process's end is told when that of all others has been, as containerd expects it.
+    pub(super) fn end_init(&mut self, id: &str) {
+        let Ok(container) = self.container_mut(id) else { return };
+        if container.has_running_execs() {
+            return;
+        }
+        if let Some(exit) = container.init_exit.take() {
+            self.tell_end(id, "", exit);
+        }
+    }
+
+    fn tell_end(&mut self, id: &str, exec: &str, exit: Exit) {
         let Ok(process) = self.process_mut(id, exec) else { return };
         process.stage = Stage::Stopped;
         process.exit = Some(exit);
@@ -78,10 +110,22 @@ impl Tasks {
         event.exit_status = exit.status;
         event.exited_at = Some(Timestamp::from(exit.at)).into();
         self.events.publish(Topic::EXIT, &event);
-        if exec.is_empty() {
-            self.end_others(id);
-        }
         self.answer_waiters(id, exec, exit);
+    }
+
+    /// Tells of processes that the kernel has killed for want of memory.
+    pub(super) fn turn_watches(&mut self) {
+        let killed = self.containers.iter_mut().filter_map(|(id, container)| {
+            let watch = container.oom.as_mut()?;
+            watch.has_killed(false).then(|| id.clone())
+        });
+        killed.collect::<Vec<_>>().iter().for_each(|id| self.tell_oom(id));
+    }
+
+    fn tell_oom(&mut self, id: &str) {
+        let mut event = TaskOOM::new();
+        event.container_id = id.to_owned();
+        self.events.publish(Topic::OOM, &event);
     }
 
     /// Without a pid namespace of its own, what a container has started outlives its first process.

@@ -9,6 +9,7 @@
 //! served. The end of a process that the runtime is still making or starting is kept back until it has
 //! reported, so that nothing is told to have ended before it was told to have begun.
 
+mod checkpoint;
 mod container;
 mod control;
 mod create;
@@ -16,20 +17,26 @@ mod delete;
 mod end;
 mod exec;
 mod query;
+mod sandbox;
 mod start;
+mod streams;
 
 use std::collections::BTreeMap;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use containerd_shim_protos::api::Empty;
 use rustix::event::PollFlags;
 
 use crate::events::Publisher;
+use crate::logger::Loggers;
+use crate::oom::OomWatch;
 use crate::reaper::Exit;
 use crate::runtime::Started;
 use crate::wire::{self, Refusal, Reply};
 use container::{Container, Process};
+use sandbox::Sandbox;
+use streams::Awaited;
 
 /// Who waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +71,10 @@ pub(crate) struct Tasks {
     runtimes: BTreeMap<u32, (Started, Then)>,
     /// Ends of processes that nobody knows yet: a runtime is about to tell of them.
     unclaimed: BTreeMap<u32, Exit>,
+    /// Runtimes have ended, but logging programs are not ready.
+    awaited: Vec<Awaited>,
+    loggers: Loggers,
+    sandbox: Option<Sandbox>,
     /// What is to be sent.
     pub(crate) answers: Vec<(Caller, Reply)>,
     pub(crate) events: Publisher,
@@ -79,21 +90,29 @@ impl Tasks {
             containers: BTreeMap::new(),
             runtimes: BTreeMap::new(),
             unclaimed: BTreeMap::new(),
+            awaited: Vec::new(),
+            loggers: Loggers::default(),
+            sandbox: None,
             answers: Vec::new(),
             events,
             told_to_end: false,
         }
     }
 
-    /// Whether there is no container.
+    /// Whether there is nothing to look after.
     pub(crate) fn is_empty(&self) -> bool {
-        self.containers.is_empty()
+        let sandbox = self.sandbox.as_ref().is_some_and(Sandbox::is_up);
+        self.containers.is_empty() && self.loggers.is_empty() && !sandbox
     }
 
     /// Does what a request asks, now or later.
     pub(crate) fn call(&mut self, method: &str, payload: &[u8], caller: Caller) {
         crate::log::debug(&format!("{method} {caller:?}"));
         let answered = self.dispatch(method, payload, caller);
+        self.answered(caller, answered);
+    }
+
+    fn answered(&mut self, caller: Caller, answered: Answered) {
         match answered {
             Ok(Answer::Later) => {}
             Ok(Answer::Now(payload)) => self.answers.push((caller, Ok(payload))),
@@ -118,6 +137,7 @@ impl Tasks {
             "Update" => self.update(&wire::decode(payload)?, caller),
             "ResizePty" => self.resize(&wire::decode(payload)?),
             "CloseIO" => self.close_io(&wire::decode(payload)?),
+            "Checkpoint" => self.checkpoint(&wire::decode(payload)?, caller),
             "Shutdown" => self.shutdown(&wire::decode(payload)?),
             other => Err(Refusal::unimplemented(other)),
         }
@@ -138,13 +158,23 @@ impl Tasks {
                 (None, Ok(_)) => {}
             }
         };
-        self.runtimes.insert(started.pid, (started, Box::new(answer)));
+        self.after(started, answer);
+    }
+
+    /// Goes on when a runtime has ended.
+    fn after(
+        &mut self,
+        started: Started,
+        then: impl FnOnce(&mut Self, anyhow::Result<String>) + 'static,
+    ) {
+        self.runtimes.insert(started.pid, (started, Box::new(then)));
     }
 
     /// Children have ended: runtimes first, because they may have made the others.
     pub(crate) fn reaped(&mut self, ended: Vec<(u32, Exit)>) {
-        let (runtimes, others): (Vec<_>, Vec<_>) =
+        let (runtimes, mut others): (Vec<_>, Vec<_>) =
             ended.into_iter().partition(|(pid, _)| self.runtimes.contains_key(pid));
+        others.retain(|(pid, _)| !self.loggers.ended(*pid));
         self.unclaimed.extend(others.iter().copied());
         for (pid, exit) in runtimes {
             if let Some((started, then)) = self.runtimes.remove(&pid) {
@@ -154,28 +184,37 @@ impl Tasks {
         for (pid, _) in others {
             self.claim(pid);
         }
-        if self.runtimes.is_empty() {
+        if self.runtimes.is_empty() && self.awaited.is_empty() {
             // What is left were orphans that the shim only adopted.
             self.unclaimed.clear();
         }
     }
 
-    /// Carries what terminals say, and events.
+    /// Carries what terminals say, and events; looks after all that is due.
     pub(crate) fn turn(&mut self) {
+        self.turn_awaited();
         self.processes_mut().for_each(Process::turn);
+        self.loggers.turn();
+        self.answers.extend(self.loggers.answers());
+        self.turn_watches();
         self.events.turn();
     }
 
     /// When [`Tasks::turn`] is to be called at the latest.
     pub(crate) fn due(&self) -> Option<Instant> {
         let processes = self.containers.values().flat_map(Container::processes);
-        processes.filter_map(Process::due).chain(self.events.due()).min()
+        let awaited = self.awaited.iter().map(|it| it.until);
+        let own = self.events.due().into_iter().chain(self.loggers.due()).chain(awaited);
+        processes.filter_map(Process::due).chain(own).min()
     }
 
     /// What to poll for.
     pub(crate) fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let processes = self.containers.values().flat_map(Container::processes);
-        processes.flat_map(Process::interests).chain(self.events.interest())
+        let watches = self.containers.values().filter_map(|it| it.oom.as_ref());
+        let awaited = self.awaited.iter().map(|it| (it.ready.as_fd(), PollFlags::IN));
+        let own = self.events.interest().into_iter().chain(awaited);
+        processes.flat_map(Process::interests).chain(watches.map(OomWatch::interest)).chain(own)
     }
 
     fn processes_mut(&mut self) -> impl Iterator<Item = &mut Process> {

@@ -44,6 +44,14 @@ impl Tasks {
 
     pub(super) fn pids(&mut self, request: &PidsRequest, caller: Caller) -> Answered {
         let id = request.id.clone();
+        let container = self.container(&id)?;
+        if container.init.stage == Stage::Stopped {
+            // Its number is all that is left of it. containerd 2.x, when it starts, deletes a task that has
+            // none, and the exit status with it.
+            let mut response = PidsResponse::new();
+            response.processes.push(info(container, container.init.pid));
+            return Ok(Answer::Now(wire::encode(&response)));
+        }
         let ps = ["ps".into(), "--format".into(), "json".into(), id.clone().into()];
         let started = self.container(&id)?.runtime.start(&ps, None)?;
         self.when_ended(started, Some(caller), move |tasks, outcome| {
@@ -60,11 +68,11 @@ impl Tasks {
 
     pub(super) fn stats(&self, request: &StatsRequest) -> Answered {
         let container = self.container(&request.id)?;
-        if container.init.pid == 0 || container.init.stage == Stage::Stopped {
-            return Err(Refusal::state(format!("container {:?} does not run", request.id)));
-        }
+        let Some(groups) = &container.groups else {
+            return Err(Refusal::not_found(format!("container {:?} has no cgroup", request.id)));
+        };
         let mut response = StatsResponse::new();
-        response.stats = Some(stats::of_process(container.init.pid)?).into();
+        response.stats = Some(stats::of_groups(groups)?).into();
         Ok(Answer::Now(wire::encode(&response)))
     }
 }

@@ -8,7 +8,7 @@ use containerd_shim_protos::api::{StartRequest, StartResponse};
 use containerd_shim_protos::events::task::{TaskExecStarted, TaskStart};
 
 use super::container::{Container, Stage};
-use super::create::{Prepared, connect, prepare};
+use super::streams::{Prepared, prepare};
 use super::{Answer, Answered, Caller, Tasks};
 use crate::bundle;
 use crate::events::Topic;
@@ -27,47 +27,62 @@ impl Tasks {
     fn start_init(&mut self, id: String, caller: Caller) -> Answered {
         let container = self.container_mut(&id)?;
         container.init.advance(Stage::Created, Stage::Starting)?;
+        if let Some(image) = container.restore.clone() {
+            return self.restore(id, &image, caller);
+        }
         let started = container
             .runtime
             .start(&["start".into(), id.clone().into()], None)
             .inspect_err(|_| container.init.stage = Stage::Created)?;
         self.when_ended(started, Some(caller), move |tasks, outcome| {
-            let container = tasks.container_mut(&id)?;
-            let (failed, pid) = (outcome.is_err(), container.init.pid);
-            container.init.stage = if failed { Stage::Created } else { Stage::Running };
-            if !failed {
-                let mut event = TaskStart::new();
-                event.container_id.clone_from(&id);
-                event.pid = pid;
-                tasks.events.publish(Topic::START, &event);
+            if outcome.is_err() {
+                let process = tasks.process_mut(&id, "")?;
+                process.stage = Stage::Created;
+                let pid = process.pid;
+                tasks.claim(pid);
             }
-            tasks.claim(pid);
             outcome?;
-            Ok(started_response(pid))
+            tasks.started(&id)
         });
         Ok(Answer::Later)
     }
 
+    /// Tells of a container that runs now.
+    pub(super) fn started(&mut self, id: &str) -> Reply {
+        let process = self.process_mut(id, "")?;
+        process.stage = Stage::Running;
+        let pid = process.pid;
+        let mut event = TaskStart::new();
+        event.container_id = id.to_owned();
+        event.pid = pid;
+        self.events.publish(Topic::START, &event);
+        self.claim(pid);
+        Ok(started_response(pid))
+    }
+
     fn start_exec(&mut self, id: String, exec: String, caller: Caller) -> Answered {
+        let namespace = self.namespace.clone();
         let container = self.container_mut(&id)?;
-        if container.init.stage != Stage::Running {
+        if container.init.stage != Stage::Running || container.init_exit.is_some() {
             return Err(Refusal::state(format!("container {id:?} does not run")));
         }
         container.process_mut(&exec)?.advance(Stage::Created, Stage::Starting)?;
-        let (started, prepared) = match run_exec(container, &id, &exec) {
+        let (started, prepared) = match run_exec(container, &id, &exec, &namespace) {
             Ok(it) => it,
             Err(refusal) => {
                 self.failed_to_start(&id, &exec);
                 return Err(refusal);
             }
         };
-        self.when_ended(started, Some(caller), move |tasks, outcome| {
+        let (container, name) = (id.clone(), exec.clone());
+        let logger = self.when_made(started, prepared, caller, move |tasks, outcome, prepared| {
             let reply = tasks.exec_started(&id, &exec, outcome, prepared);
             if reply.is_err() {
                 tasks.failed_to_start(&id, &exec);
             }
             reply
         });
+        self.process_mut(&container, &name)?.logger = logger;
         Ok(Answer::Later)
     }
 
@@ -86,7 +101,7 @@ impl Tasks {
         let process = container.process_mut(exec)?;
         process.pid = pid;
         process.advance(Stage::Starting, Stage::Running)?;
-        connect(process, prepared)?;
+        prepared.connect(process)?;
         let mut event = TaskExecStarted::new();
         event.container_id = id.to_owned();
         event.exec_id = exec.to_owned();
@@ -102,15 +117,17 @@ impl Tasks {
             process.stage = Stage::Stopped;
             let exit = *process.exit.get_or_insert(Exit { status: 255, ..Exit::killed() });
             self.answer_waiters(id, exec, exit);
+            self.end_init(id);
         }
     }
 }
 
 /// Starts the runtime's `exec`, whose standard streams become the process's.
 fn run_exec(
-    container: &mut Container,
+    container: &Container,
     id: &str,
     exec: &str,
+    namespace: &str,
 ) -> Result<(Started, Prepared), Refusal> {
     let process = container.process(exec)?;
     let mut spec = memory()?;
@@ -119,8 +136,7 @@ fn run_exec(
     arguments.extend(["--process".into(), name_of(&spec).into()]);
     let pid_file = container.bundle.join(format!("{exec}.pid"));
     arguments.extend(["--pid-file".into(), pid_file.into()]);
-    let (streams, prepared) =
-        prepare(&process.paths, &container.options, &container.bundle, exec, &mut arguments)?;
+    let (streams, prepared) = prepare(container, process, exec, namespace, &mut arguments)?;
     arguments.push(id.into());
     let mut started = container.runtime.start(&arguments, streams)?;
     started.keep(spec);
