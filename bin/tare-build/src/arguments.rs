@@ -22,6 +22,10 @@ use crate::secrets::SecretFlag;
 /// the URL of a tar or a Dockerfile; or - for a tar (plain or compressed) or a Dockerfile on standard
 /// input. A Dockerfile alone has no context. With a context from elsewhere, --file is a path in it.
 /// The image's digest is printed on standard output; all else goes to standard error.
+///
+/// The build cache is kept within $TARE_BUILD_CACHE, such as 20g, or unlimited; without it within a tenth
+/// of the disk (at least 2 GB, at most 100 GB). What was not used for longest goes, and what was not for
+/// 60 days. tare-store prune does the same by hand.
 #[derive(Debug, Parser)]
 #[command(name = "tare-build", version)]
 pub(crate) struct Arguments {

@@ -12,6 +12,7 @@ mod guard;
 mod output;
 mod progress;
 mod secrets;
+mod tending;
 
 use std::fs;
 use std::io;
@@ -46,6 +47,7 @@ fn run() -> anyhow::Result<ExitCode> {
     let options = BuildOptions { unlisted: !outputs.to_store(), ..arguments.options()? };
     let runner = ProgramRunner::new(runtime(&arguments)?);
     let store = Store::open(&arguments.store.path()?)?;
+    let tending = tending::Tending::resolve()?;
     let report = progress::report(arguments.progress()?);
     let progress = Explained::new(&*report);
     let stop = build::Interrupt::watching(interrupt.flag());
@@ -55,27 +57,32 @@ fn run() -> anyhow::Result<ExitCode> {
     if let Some(how) = arguments.explain {
         progress.show(how)?;
     }
-    let image = built.map_err(failure::explain)?;
-    image.warnings.iter().for_each(|warning| report.warn(warning));
+    let delivered = built.map_err(failure::explain).and_then(|image| {
+        image.warnings.iter().for_each(|warning| report.warn(warning));
+        let newest = options.source_date_epoch;
+        let (arguments, store, image, interrupt) = (&arguments, &store, &image, &interrupt);
+        deliver(&outputs, &Delivery { arguments, store, image, newest, interrupt })
+    });
+    // After the delivery: what is not in the store's index is this process's until then.
+    tending.tend(&store, &*report);
+    delivered.map(|()| ExitCode::SUCCESS)
+}
+
+/// Hands over what was built, and says what it is.
+fn deliver(outputs: &Outputs, delivery: &Delivery<'_>) -> anyhow::Result<()> {
+    let Delivery { arguments, image, .. } = delivery;
     if let Some(path) = &arguments.iidfile {
         fs::write(path, image.digest.to_string())
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    let delivery = Delivery {
-        arguments: &arguments,
-        store: &store,
-        image: &image,
-        newest: options.source_date_epoch,
-        interrupt: &interrupt,
-    };
-    let metadata = outputs.deliver(&delivery)?;
+    let metadata = outputs.deliver(delivery)?;
     if let Some(path) = &arguments.metadata_file {
         metadata.write(path)?;
     }
     if !outputs.to_stdout() {
         cli::print(image.digest)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// The runtime program: as named, else ours.

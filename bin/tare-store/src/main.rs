@@ -84,8 +84,9 @@ enum Command {
     #[command(visible_aliases = ["rmi", "untag"])]
     Rm(command::rm::Arguments),
     /// Remove what no image, bundle or build holds
-    #[command(visible_alias = "prune")]
     Gc(command::gc::Arguments),
+    /// Remove from the build cache what was not used for longest
+    Prune(command::prune::Arguments),
     /// Make a runtime bundle of an image
     Bundle(Box<command::bundle::Arguments>),
     /// Release a bundle: unmount it, and delete it with its read-write layer
@@ -132,6 +133,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Tag(arguments) => command::tag::run(&arguments, &store),
         Command::Rm(arguments) => command::rm::run(&arguments, &store),
         Command::Gc(arguments) => command::gc::run(&arguments, &store),
+        Command::Prune(arguments) => command::prune::run(&arguments, &store),
         Command::Bundle(arguments) => command::bundle::run(&arguments, &store),
         Command::Info(arguments) => command::info::run(&arguments, &store),
         Command::Unbundle(arguments) => command::unbundle::run(&arguments),

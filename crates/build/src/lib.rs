@@ -27,6 +27,7 @@ mod explain;
 mod fetch;
 mod git;
 mod guard;
+mod hold;
 mod images;
 mod inputs;
 mod interrupt;
@@ -82,6 +83,8 @@ pub fn build(
     progress: &dyn Progress,
     interrupt: &Interrupt,
 ) -> Result<BuiltImage, Error> {
+    // From here on gc leaves what this build finds in the cache.
+    let _at_work = store.lease(&[], Holder::Process)?;
     scratch::sweep(&store.build_dir().join("tmp"), runner);
     scratch::sweep_spool(&store.build_dir().join("spool"));
     let Inputs { dockerfile, context, named } = inputs;

@@ -6,10 +6,15 @@
 //!
 //! Records are not synced: after a power loss one may be cut off. Its checksum tells, and it counts as
 //! absent. What it refers to was synced before.
+//!
+//! A record's time of modification says when a process last wanted it: that at which the process had
+//! opened the store, so that what one build uses is of one age. Its time of change is that of the last
+//! use itself: gc leaves to processes at work what they have found.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::Digest;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Store, files};
@@ -26,12 +31,17 @@ struct Header {
 }
 
 impl Store {
-    /// The value that was put under `key`, or `None`.
+    /// The value that was put under `key`, or `None`. A process that holds a lease keeps what it gets
+    /// here, and all that the record refers to.
     ///
     /// # Errors
     /// The record is there and cannot be read.
     pub fn cache_get(&self, key: &str) -> Result<Option<Vec<u8>>, Error> {
-        let bytes = files::read_optional(&self.record_path(key), MAX_RECORD)?;
+        let path = self.record_path(key);
+        // gc sees the use of a record, or is over with it. Where nothing may be written there is no gc.
+        let _names = self.lock_names().ok();
+        self.note_use(&path);
+        let bytes = files::read_optional(&path, MAX_RECORD)?;
         Ok(bytes.and_then(|bytes| {
             let (header, start) = split(&bytes)?;
             (header.key == key).then(|| bytes[start..].to_vec())
@@ -56,22 +66,24 @@ impl Store {
         bytes.extend_from_slice(value);
         let path = self.record_path(key);
         // Replacing a file costs a hundred times as much as reading it.
-        if files::read_optional(&path, MAX_RECORD)?.as_ref() == Some(&bytes) {
-            return Ok(());
+        if files::read_optional(&path, MAX_RECORD)?.as_ref() != Some(&bytes) {
+            self.write_file(&path, &bytes, false)?;
         }
-        self.write_file(&path, &bytes, false)
+        self.note_use(&path);
+        Ok(())
     }
 
-    /// What each whole record keeps alive.
-    pub(crate) fn cache_holds(&self) -> Result<Vec<Digest>, Error> {
-        let directory = self.tare("build/records");
-        let mut holds = Vec::new();
-        for name in files::names(&directory)? {
-            if let Some(bytes) = files::read_optional(&directory.join(name), MAX_RECORD)? {
-                holds.extend(split(&bytes).into_iter().flat_map(|(header, _)| header.blobs));
-            }
-        }
-        Ok(holds)
+    /// What a record keeps alive; one that is not whole, nothing.
+    pub(crate) fn record_holds(path: &Path) -> Result<Vec<Digest>, Error> {
+        let bytes = files::read_optional(path, MAX_RECORD)?.unwrap_or_default();
+        Ok(split(&bytes).map(|(header, _)| header.blobs).unwrap_or_default())
+    }
+
+    /// Only where that fails, because of a store that may not be written, the record seems older.
+    fn note_use(&self, path: &Path) {
+        let same = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+        let times = Timestamps { last_access: same, last_modification: self.opened };
+        let _ = utimensat(CWD, path, &times, AtFlags::empty());
     }
 
     fn record_path(&self, key: &str) -> PathBuf {

@@ -7,7 +7,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ocidir::OciDir;
 use ocidir::cap_std::{ambient_authority, fs::Dir};
@@ -47,7 +47,9 @@ impl Store {
         } else {
             make(&root)?
         };
-        Ok(Self { root, layout, session: Mutex::new(None), max_layer: u64::MAX })
+        let opened = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        let (session, written) = (Mutex::new(None), Arc::default());
+        Ok(Self { root, layout, session, max_layer: u64::MAX, opened, written })
     }
 }
 

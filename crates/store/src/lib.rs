@@ -10,7 +10,8 @@
 //!   tare/layers/DIFF.toc      its changeset
 //!   tare/layers/DIFF.gzip-5   what it was compressed to, and beside it a .json with digest and size
 //!   tare/rootfs/CHAIN…        what a driver makes of a stack of layers
-//!   tare/build/records/       build cache records; the rest of tare/build is the builder's
+//!   tare/build/records/       build cache records; the rest of tare/build is the builder's:
+//!   tare/build/mounts/K/N     its cache mounts, and tare/build/git/K its repositories, go with the records
 //!   tare/leases/ID            what running work and bundles hold
 //! ```
 //!
@@ -47,13 +48,14 @@ mod resolve;
 mod temp;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use ::image::ChainId;
 
 pub use blob::{Blob, BlobReader, BlobWriter};
 pub use error::Error;
-pub use gc::{Garbage, GarbageKind, GcOptions, GcReport};
+pub use gc::{CacheLimit, Garbage, GarbageKind, GcOptions, GcReport};
 pub use image::Image;
 pub use layer::Layer;
 pub use lease::{Holder, Lease};
@@ -71,6 +73,9 @@ pub struct Store {
     layout: ocidir::OciDir,
     session: Mutex<Option<Arc<Lease>>>,
     max_layer: u64,
+    opened: rustix::fs::Timespec,
+    /// Bytes that got a name since the build cache was last bounded.
+    written: Arc<AtomicU64>,
 }
 
 impl Store {

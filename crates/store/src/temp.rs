@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Advice, FlockOperation};
@@ -24,6 +25,8 @@ pub(crate) struct Temp {
     file: File,
     path: PathBuf,
     published: bool,
+    /// What the store has written, in bytes.
+    written: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -31,7 +34,7 @@ impl Store {
     pub(crate) fn temp(&self) -> Result<Temp, Error> {
         // gc must not see the file before it is locked.
         let _names = self.lock_names()?;
-        let temp = Temp::create(&self.tare("tmp"))?;
+        let temp = Temp::create(&self.tare("tmp"), &self.written)?;
         lock::wait(&temp.file, FlockOperation::LockExclusive)
             .map_err(Error::sys("lock", &temp.path))?;
         Ok(temp)
@@ -42,7 +45,7 @@ impl Store {
     pub(crate) fn write_file(&self, path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
         let _names = self.lock_names()?;
         // No lock: gc cannot run between here and the rename.
-        let mut temp = Temp::create(&self.tare("tmp"))?;
+        let mut temp = Temp::create(&self.tare("tmp"), &self.written)?;
         temp.file.write_all(bytes).map_err(Error::io("write", path))?;
         if durable {
             temp.sync()?;
@@ -53,12 +56,15 @@ impl Store {
 }
 
 impl Temp {
-    fn create(directory: &Path) -> Result<Self, Error> {
+    fn create(directory: &Path, written: &Arc<AtomicU64>) -> Result<Self, Error> {
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = directory.join(format!("{}-{number}", std::process::id()));
             match File::options().read(true).write(true).create_new(true).open(&path) {
-                Ok(file) => return Ok(Self { file, path, published: false }),
+                Ok(file) => {
+                    let written = Arc::clone(written);
+                    return Ok(Self { file, path, published: false, written });
+                }
                 // Left by a process that had the same number, or made by one in another namespace.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(Error::io("create", &path)(error)),
@@ -93,6 +99,8 @@ impl Temp {
     pub(crate) fn publish(mut self, path: &Path) -> Result<(), Error> {
         std::fs::rename(&self.path, path).map_err(Error::io("create", path))?;
         self.published = true;
+        let size = self.file.metadata().map_or(0, |metadata| metadata.len());
+        self.written.fetch_add(size, Ordering::Relaxed);
         Ok(())
     }
 }

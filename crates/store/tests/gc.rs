@@ -9,7 +9,7 @@ use std::io::Write;
 use fixture::{Fixture, tar_of};
 use image::manifest::{self, Descriptor};
 use image::{Platform, media_type};
-use store::{GarbageKind, GcOptions, Holder, Store};
+use store::{CacheLimit, GarbageKind, GcOptions, Holder, Store};
 
 fn named(fixture: &Fixture, name: &str, content: &[u8]) -> Descriptor {
     let image = fixture.image(content, "linux/amd64");
@@ -53,7 +53,8 @@ fn gc_respects_records_until_told_otherwise() {
     let digest = manifest::digest(&blob).unwrap();
     fixture.store.cache_put("step", b"result", &[digest]).unwrap();
     assert_eq!(fixture.store.gc(GcOptions::default()).unwrap().removed, vec![]);
-    let report = fixture.store.gc(GcOptions { build_cache: true, dry_run: false }).unwrap();
+    let report =
+        fixture.store.gc(GcOptions { build_cache: &[CacheLimit::ALL], dry_run: false }).unwrap();
     assert_eq!(report.removed.len(), 4, "{report:?}");
     assert_eq!(fixture.store.cache_get("step").unwrap(), None);
     assert_eq!(fixture.store.layer_tar(&diff_id), None);

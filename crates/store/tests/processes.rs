@@ -234,7 +234,7 @@ fn killed_in_the_middle_of_anything() {
         assert!(assert_valid(&root) >= 2);
     }
     let store = Store::open(&root).unwrap();
-    store.gc(GcOptions { build_cache: true, ..GcOptions::default() }).unwrap();
+    store.gc(GcOptions { build_cache: &[store::CacheLimit::ALL], ..GcOptions::default() }).unwrap();
     assert!(assert_valid(&root) >= 2);
     assert_eq!(store.gc(GcOptions::default()).unwrap().removed, vec![]);
     let missing = manifest::descriptor(media_type::MANIFEST, Digest::of("missing"), 7);

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use cli::ErrorExt as _;
 use serde::Serialize;
-use store::{Error, Garbage, GarbageKind, GcOptions, GcReport, Store};
+use store::{CacheLimit, Error, Garbage, GarbageKind, GcOptions, GcReport, Store};
 
 /// What to do where nobody knows what an image holds.
 const UNREADABLE: &str = "tare-store ls shows the images that cannot be read; what they hold goes once tare-store rm has \
@@ -14,12 +14,19 @@ const UNREADABLE: &str = "tare-store ls shows the images that cannot be read; wh
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
+    /// Remove the build cache too, all of it; prune takes parts of it
+    #[arg(long)]
+    build_cache: bool,
+    #[command(flatten)]
+    pub(super) showing: Showing,
+}
+
+/// Whether something is removed, and how that is shown.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Showing {
     /// Only say what would go
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// Remove the build cache too
-    #[arg(long)]
-    build_cache: bool,
     /// Name every file
     #[arg(short, long)]
     verbose: bool,
@@ -50,8 +57,17 @@ struct Removed {
 }
 
 pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {
-    let options = GcOptions { dry_run: arguments.dry_run, build_cache: arguments.build_cache };
-    let collected = store.gc(options);
+    let limits: &[CacheLimit] = if arguments.build_cache { &[CacheLimit::ALL] } else { &[] };
+    collect(store, limits, arguments.showing)
+}
+
+/// Collects garbage, and so much of the build cache, and prints what that gave.
+pub(super) fn collect(
+    store: &Store,
+    build_cache: &[CacheLimit],
+    showing: Showing,
+) -> anyhow::Result<ExitCode> {
+    let collected = store.gc(GcOptions { dry_run: showing.dry_run, build_cache });
     let unreadable = matches!(
         collected,
         Err(Error::MissingBlob { .. } | Error::Corrupt { .. } | Error::Size { .. })
@@ -59,16 +75,16 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
     let report = collected
         .context("cannot collect garbage")
         .hint_with(|| unreadable.then(|| UNREADABLE.to_owned()))?;
-    if arguments.json {
-        cli::print_json(&json(report, arguments.dry_run))?;
+    if showing.json {
+        cli::print_json(&json(report, showing.dry_run))?;
         return Ok(ExitCode::SUCCESS);
     }
-    if arguments.verbose || arguments.dry_run {
+    if showing.verbose || showing.dry_run {
         for garbage in &report.removed {
             cli::print(format_args!("{} {}", word(garbage.kind), garbage.path.display()))?;
         }
     }
-    let verb = if arguments.dry_run { "would free" } else { "freed" };
+    let verb = if showing.dry_run { "would free" } else { "freed" };
     cli::print(format_args!("{verb} {}: {}", cli::bytes(report.freed_bytes), counts(&report)))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -91,8 +107,10 @@ fn counts(report: &GcReport) -> String {
     if counts.is_empty() {
         return "nothing to remove".to_owned();
     }
-    let part = |(kind, count): (GarbageKind, usize)| {
-        format!("{count} {}{}", word(kind), if count == 1 { "" } else { "s" })
+    let part = |(kind, count): (GarbageKind, usize)| match (count, kind) {
+        (1, kind) => format!("1 {}", word(kind)),
+        (count, GarbageKind::Repository) => format!("{count} repositories"),
+        (count, kind) => format!("{count} {}s", word(kind)),
     };
     counts.into_iter().map(part).collect::<Vec<_>>().join(", ")
 }
@@ -103,6 +121,9 @@ fn word(kind: GarbageKind) -> &'static str {
         GarbageKind::Layer => "layer file",
         GarbageKind::Rootfs => "root file system",
         GarbageKind::BuildCache => "build record",
+        GarbageKind::CacheMount => "cache mount",
+        GarbageKind::Repository => "repository",
+        GarbageKind::BuilderFile => "builder's file",
         GarbageKind::Temporary => "temporary file",
     }
 }

@@ -8,7 +8,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::command::{Git, address};
 use super::refs::Commit;
-use crate::Error;
+use crate::{Error, hold};
 
 /// A repository that is ours while this lives.
 pub(super) struct Repository<'a> {
@@ -16,6 +16,29 @@ pub(super) struct Repository<'a> {
     remote: String,
     path: PathBuf,
     _lock: File,
+}
+
+/// Makes the folder where it is missing, and waits until it is ours. Its lock's time of modification
+/// says when it was last used: gc removes the oldest that nobody holds.
+fn alone(folder: &Path) -> Result<File, Error> {
+    let lock = folder.join("lock");
+    loop {
+        fs::create_dir_all(folder).map_err(|error| Error::io("create", folder, error))?;
+        let held = File::options().create(true).append(true).open(&lock).and_then(|file| {
+            flock(&file, FlockOperation::LockExclusive)?;
+            Ok(file)
+        });
+        match held {
+            Ok(file) if hold::is_at(&file, &lock) => {
+                hold::note_use(&file);
+                return Ok(file);
+            }
+            // gc was faster.
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("lock", &lock, error)),
+        }
+    }
 }
 
 impl<'a> Repository<'a> {
@@ -29,14 +52,7 @@ impl<'a> Repository<'a> {
         // The two kinds of names do not share a repository.
         let name = Digest::of(format!("{remote}\n{long_names}")).hex();
         let folder = work.join("git").join(name);
-        fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, error))?;
-        let lock = folder.join("lock");
-        let open = || {
-            let file = File::options().create(true).append(true).open(&lock)?;
-            flock(&file, FlockOperation::LockExclusive)?;
-            Ok::<_, std::io::Error>(file)
-        };
-        let held = open().map_err(|error| Error::io("lock", &lock, error))?;
+        let held = alone(&folder)?;
         let path = folder.join("repo");
         // What a killed git left would stop this one; we are alone here.
         let _ = fs::remove_file(path.join("shallow.lock"));

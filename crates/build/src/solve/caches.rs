@@ -6,6 +6,9 @@
 //!     files/                          what commands see
 //! ```
 //!
+//! A directory's time of modification says when it was last used: gc removes the oldest, as long as
+//! nobody holds their lock.
+//!
 //! Mostly there is only `1`. Whoever wants one alone (`private`) while all are in use gets another,
 //! and so does who shares while all are held alone. `locked` waits instead. Made complete, then named.
 
@@ -19,9 +22,9 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::{Snapshot, Solver};
-use crate::Error;
 use crate::key::{self, Key};
 use crate::plan::{Access, Sharing};
+use crate::{Error, hold, names};
 
 /// How often someone who waits for a cache looks whether it is free.
 const LOOK: Duration = Duration::from_millis(20);
@@ -75,9 +78,18 @@ impl Cache<'_> {
                 }
                 self.make(solver, &path)?;
             }
-            let lock = File::open(&path).map_err(|error| Error::io("open", &path, error))?;
+            let lock = match File::open(&path) {
+                Ok(lock) => lock,
+                // gc was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(Error::io("open", &path, error)),
+            };
             match flock(&lock, operation) {
-                Ok(()) => return Ok(Some(Taken { files: path.join("files"), _lock: lock })),
+                Ok(()) if !hold::is_at(&lock, &path) => return Ok(None),
+                Ok(()) => {
+                    hold::note_use(&lock);
+                    return Ok(Some(Taken { files: path.join("files"), _lock: lock }));
+                }
                 Err(Errno::WOULDBLOCK) => {}
                 Err(error) => return Err(Error::io("lock", &path, error)),
             }
@@ -87,7 +99,7 @@ impl Cache<'_> {
 
     /// Makes a directory, unless someone else does at the same time.
     fn make(&self, solver: &Solver<'_>, path: &Path) -> Result<(), Error> {
-        let hidden = path.with_extension(crate::names::unique().to_string());
+        let hidden = path.with_extension(names::unique().to_string());
         let failed = |error| Error::io("create", path, error);
         DirBuilder::new().recursive(true).mode(0o700).create(&hidden).map_err(failed)?;
         let filled = self.fill(solver, &hidden.join("files"));

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 use image::{ChainId, DiffId, Digest, ImageConfig, media_type};
 use serde_json::Value;
 
-use super::GcOptions;
 use crate::blob::MAX_JSON;
 use crate::{Error, Store, files, index};
 
@@ -18,31 +17,45 @@ pub(super) struct Marked {
     pub(super) since: Option<(i64, i64)>,
 }
 
-pub(super) fn mark(store: &Store, options: GcOptions) -> Result<Marked, Error> {
-    let mut marker = Marker { store, marked: Marked::default(), queue: Vec::new() };
-    for entry in store.read_index()?.entries {
-        marker.queue.extend(index::digest(&entry));
-        marker.check_named(&entry)?;
+impl Marked {
+    /// Whether something that changed then was made, or was wanted again, while a process was at work
+    /// that still is.
+    pub(super) fn is_young(&self, changed: (i64, i64)) -> bool {
+        self.since.is_some_and(|since| changed >= since)
     }
-    for lease in store.living_leases(options.dry_run)? {
-        marker.queue.extend(lease.holds);
-        let moments = marker.marked.since.into_iter().chain(lease.since);
-        marker.marked.since = moments.min();
-    }
-    if !options.build_cache {
-        marker.queue.extend(store.cache_holds()?);
-    }
-    marker.run()?;
-    Ok(marker.marked)
 }
 
-struct Marker<'a> {
-    store: &'a Store,
-    marked: Marked,
+/// Goes from what is named to all that this refers to.
+pub(super) struct Marker<'a> {
+    pub(super) store: &'a Store,
+    pub(super) marked: Marked,
     queue: Vec<Digest>,
 }
 
-impl Marker<'_> {
+impl<'a> Marker<'a> {
+    /// Marks what the index and the living leases name.
+    pub(super) fn begin(store: &'a Store, keep_dead: bool) -> Result<Self, Error> {
+        let mut marker = Self { store, marked: Marked::default(), queue: Vec::new() };
+        for entry in store.read_index()?.entries {
+            marker.queue.extend(index::digest(&entry));
+            marker.check_named(&entry)?;
+        }
+        for lease in store.living_leases(keep_dead)? {
+            marker.queue.extend(lease.holds);
+            let moments = marker.marked.since.into_iter().chain(lease.since);
+            marker.marked.since = moments.min();
+        }
+        marker.run()?;
+        Ok(marker)
+    }
+
+    /// These, and all that they refer to, marked or not; nothing is marked by it.
+    pub(super) fn closure(&self, of: Vec<Digest>) -> Result<HashSet<Digest>, Error> {
+        let mut other = Self { store: self.store, marked: Marked::default(), queue: of };
+        other.run()?;
+        Ok(other.marked.digests)
+    }
+
     fn run(&mut self) -> Result<(), Error> {
         while let Some(digest) = self.queue.pop() {
             if self.marked.digests.insert(digest) {

@@ -5,20 +5,26 @@
 //! is theirs and stays. Nobody gives a name to a file meanwhile, so nothing is taken from under
 //! anyone's hands.
 
+mod auto;
+mod limit;
 mod mark;
+mod survey;
 mod sweep;
 
 use std::path::PathBuf;
+
+pub use limit::CacheLimit;
 
 use crate::{Error, Store};
 
 /// What to collect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct GcOptions {
+pub struct GcOptions<'a> {
     /// Only says what would go.
     pub dry_run: bool,
-    /// Takes the build cache too, and with it what only the cache names.
-    pub build_cache: bool,
+    /// Takes so much of the build cache, too, and with it what only that names: what each limit asks
+    /// for. Without any, nothing.
+    pub build_cache: &'a [CacheLimit],
 }
 
 /// What was collected, or would be.
@@ -50,8 +56,14 @@ pub enum GarbageKind {
     Layer,
     /// What a driver made of a stack of layers.
     Rootfs,
-    /// Something of the build cache.
+    /// A record of the build cache.
     BuildCache,
+    /// Files that steps of builds share: `RUN --mount=type=cache`.
+    CacheMount,
+    /// What builds have fetched of a git repository.
+    Repository,
+    /// What else the builder keeps, to be faster.
+    BuilderFile,
     /// What a killed process left behind.
     Temporary,
 }
@@ -63,11 +75,42 @@ impl Store {
     /// # Errors
     /// The index or a manifest cannot be understood, so that nobody knows what they name; or a file
     /// cannot be removed.
-    pub fn gc(&self, options: GcOptions) -> Result<GcReport, Error> {
+    pub fn gc(&self, options: GcOptions<'_>) -> Result<GcReport, Error> {
+        Ok(self.collect(options)?.report)
+    }
+
+    fn collect(&self, options: GcOptions<'_>) -> Result<Collected, Error> {
         self.end_session();
         let _index = self.lock_index()?;
         let _names = self.lock_gc()?;
-        let marked = mark::mark(self, options)?;
-        sweep::sweep(self, &marked, options)
+        let mut marker = mark::Marker::begin(self, options.dry_run)?;
+        let cache = survey::survey(&mut marker)?;
+        let (victims, used_bytes) =
+            limit::apply(&cache, &marker.marked, options.build_cache, self)?;
+        for (index, unit) in cache.units.iter().enumerate() {
+            if !victims.contains(&index) {
+                marker.marked.digests.extend(unit.holds.iter().copied());
+            }
+        }
+        let victims: Vec<&survey::Unit> =
+            victims.iter().map(|&index| &cache.units[index]).collect();
+        let report = sweep::sweep(self, &marker.marked, &victims, options)?;
+        Ok(Collected { report, used_bytes })
+    }
+}
+
+/// What [`Store::collect`] did.
+struct Collected {
+    report: GcReport,
+    /// How much the build cache takes that is left, in bytes on disk.
+    used_bytes: u64,
+}
+
+impl Collected {
+    /// This, and what went after it.
+    fn add(&mut self, more: Self) {
+        self.report.removed.extend(more.report.removed);
+        self.report.freed_bytes += more.report.freed_bytes;
+        self.used_bytes = more.used_bytes;
     }
 }

@@ -8,22 +8,31 @@ use std::path::{Path, PathBuf};
 use image::Digest;
 
 use super::mark::Marked;
-use super::{Garbage, GarbageKind, GcOptions, GcReport};
+use super::survey::{Unit, changed, room};
+use super::{CacheLimit, Garbage, GarbageKind, GcOptions, GcReport};
 use crate::{Error, Store, files, lock};
 
-pub(super) fn sweep(store: &Store, marked: &Marked, options: GcOptions) -> Result<GcReport, Error> {
+pub(super) fn sweep(
+    store: &Store,
+    marked: &Marked,
+    victims: &[&Unit],
+    options: GcOptions<'_>,
+) -> Result<GcReport, Error> {
     let mut sweep = Sweep {
         marked,
         dry_run: options.dry_run,
         report: GcReport::default(),
         links: HashMap::new(),
     };
+    sweep.temporary(&store.tare("tmp"))?;
+    for unit in victims {
+        sweep.unit(store, unit)?;
+    }
     sweep.named(&store.root.join("blobs/sha256"), GarbageKind::Blob)?;
     sweep.named(&store.tare("layers"), GarbageKind::Layer)?;
     sweep.named(&store.tare("rootfs"), GarbageKind::Rootfs)?;
-    sweep.temporary(&store.tare("tmp"))?;
-    if options.build_cache {
-        sweep.build_cache(&store.build_dir())?;
+    if options.build_cache.contains(&CacheLimit::ALL) && marked.since.is_none() {
+        sweep.builder_files(&store.build_dir())?;
     }
     Ok(sweep.report)
 }
@@ -62,26 +71,40 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// All of it; while processes are at work only the records, for a build may be among them.
-    fn build_cache(&mut self, directory: &Path) -> Result<(), Error> {
-        let records = directory.join("records");
-        for name in files::names(&records)? {
-            self.remove(GarbageKind::BuildCache, records.join(name))?;
+    /// A part of the build cache. A directory is moved away first: what is half removed is no cache.
+    fn unit(&mut self, store: &Store, unit: &Unit) -> Result<(), Error> {
+        // Held until it is gone: nobody takes it meanwhile.
+        let Some(_lock) = unit.lock() else { return Ok(()) };
+        let is_directory = unit.kind != GarbageKind::BuildCache;
+        if !is_directory || self.dry_run {
+            return self.remove(unit.kind, unit.path.clone());
         }
-        if self.marked.since.is_some() {
-            return Ok(());
-        }
-        for name in files::names(directory)?.into_iter().filter(|name| name != "records") {
-            self.remove(GarbageKind::BuildCache, directory.join(name))?;
+        let size = self.account(&unit.path)?;
+        let away = store.tare("tmp").join(format!("gone-{}", std::process::id()));
+        fs::rename(&unit.path, &away).map_err(Error::io("remove", &unit.path))?;
+        fs::remove_dir_all(&away).map_err(Error::io("remove", &unit.path))?;
+        self.report.removed.push(Garbage { kind: unit.kind, path: unit.path.clone(), size });
+        Ok(())
+    }
+
+    /// What else the builder keeps, when no process is at work: a build might be among them.
+    fn builder_files(&mut self, directory: &Path) -> Result<(), Error> {
+        let kept = ["records", "mounts", "git"];
+        for name in files::names(directory)?.into_iter().filter(|name| !kept.contains(&&**name)) {
+            self.remove(GarbageKind::BuilderFile, directory.join(name))?;
         }
         Ok(())
     }
 
-    /// Whether the file got its name, or was wanted again, while a process was at work that still is.
+    /// A file that has just lost another name changed by that: it is as old as that name was. One that
+    /// has gone meanwhile (those who make root file systems take no lock of ours) is young.
     fn is_young(&self, path: &Path) -> Result<bool, Error> {
-        let Some(since) = self.marked.since else { return Ok(false) };
-        let metadata = path.symlink_metadata().map_err(Error::io("read", path))?;
-        Ok((metadata.ctime(), metadata.ctime_nsec()) >= since)
+        let metadata = match path.symlink_metadata() {
+            Err(error) if files::is_absent(&error) => return Ok(true),
+            metadata => metadata.map_err(Error::io("read", path))?,
+        };
+        let is_going = self.links.contains_key(&(metadata.dev(), metadata.ino()));
+        Ok(!is_going && self.marked.is_young(changed(&metadata)))
     }
 
     fn remove(&mut self, kind: GarbageKind, path: PathBuf) -> Result<(), Error> {
@@ -101,7 +124,7 @@ impl Sweep<'_> {
     /// Adds up what a file or directory gives free, and returns how much it takes.
     fn account(&mut self, path: &Path) -> Result<u64, Error> {
         let metadata = path.symlink_metadata().map_err(Error::io("read", path))?;
-        let size = metadata.blocks() * 512;
+        let size = room(&metadata);
         if !metadata.is_dir() {
             if self.is_last_name(&metadata) {
                 self.report.freed_bytes += size;
@@ -117,10 +140,16 @@ impl Sweep<'_> {
     }
 
     fn is_last_name(&mut self, metadata: &Metadata) -> bool {
-        let gone = self.links.entry((metadata.dev(), metadata.ino())).or_default();
+        let file = (metadata.dev(), metadata.ino());
+        let gone = self.links.entry(file).or_default();
         *gone += 1;
         // When removing, the file has already lost the names that went before.
         let left = if self.dry_run { *gone } else { 1 };
-        metadata.nlink() <= left
+        let is_last = metadata.nlink() <= left;
+        if is_last && !self.dry_run {
+            // The next file may get its number.
+            self.links.remove(&file);
+        }
+        is_last
     }
 }
