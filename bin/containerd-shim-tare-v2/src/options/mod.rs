@@ -1,5 +1,7 @@
-//! The options of a runtime: `containerd.runc.v1.Options`, which containerd, CRI and docker write for
-//! every runtime with runc's command line.
+//! The options of a runtime: `containerd.runc.v1.Options` of those who know the runtime to have runc's command
+//! line, and the same by name ([`generic`]) of those who do not.
+
+mod generic;
 
 use std::path::PathBuf;
 
@@ -8,6 +10,9 @@ use containerd_shim_protos::protobuf::{Message, UnknownValueRef};
 use containerd_shim_protos::shim::oci;
 
 use crate::wire::Refusal;
+use generic::Named;
+
+const RUNC: &str = "containerd.runc.v1.Options";
 
 /// What the options say, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +43,7 @@ const CRIU_PATH: u32 = 8;
 impl Options {
     /// Whether a message is one of these.
     pub(crate) fn are_in(any: &Any) -> bool {
-        is(any, "containerd.runc.v1.Options")
+        is(any, RUNC) || is(any, generic::TYPE)
     }
 
     /// Reads what came with a request; nothing at all is the default.
@@ -49,28 +54,56 @@ impl Options {
         let Some(any) = any.filter(|any| !any.type_url.is_empty()) else {
             return Ok(Self::default());
         };
-        if !Self::are_in(any) {
+        if is(any, generic::TYPE) {
+            return Ok(Named::read(&any.value)?.into());
+        }
+        if !is(any, RUNC) {
             return Err(Refusal::invalid(format!("options of the type {:?}", any.type_url)));
         }
         let read = oci::Options::parse_from_bytes(&any.value)
             .map_err(|error| Refusal::invalid(format!("read the options: {error}")))?;
-        let owner = (read.io_uid, read.io_gid);
-        let criu = match read.special_fields.unknown_fields().get(CRIU_PATH) {
+        Ok(Named::from(read).into())
+    }
+}
+
+/// The options of runc, as of any other.
+impl From<oci::Options> for Named {
+    fn from(read: oci::Options) -> Self {
+        let criu_path = match read.special_fields.unknown_fields().get(CRIU_PATH) {
             Some(UnknownValueRef::LengthDelimited(path)) => String::from_utf8(path.to_vec()).ok(),
             _ => None,
         };
-        let given = |text: String| Some(text).filter(|it| !it.is_empty());
-        Ok(Self {
-            binary: given(read.binary_name),
-            root: given(read.root).map(PathBuf::from),
-            shim_cgroup: given(read.shim_cgroup),
-            criu,
-            criu_work: given(read.criu_work_path).map(PathBuf::from),
+        Self {
+            binary_name: Some(read.binary_name),
+            root: Some(read.root),
             systemd_cgroup: read.systemd_cgroup,
-            no_pivot: read.no_pivot_root,
+            no_pivot_root: read.no_pivot_root,
             no_new_keyring: read.no_new_keyring,
+            shim_cgroup: Some(read.shim_cgroup),
+            io_uid: read.io_uid,
+            io_gid: read.io_gid,
+            criu_path,
+            criu_work_path: Some(read.criu_work_path),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<Named> for Options {
+    fn from(named: Named) -> Self {
+        let given = |text: Option<String>| text.filter(|it| !it.is_empty());
+        let owner = (named.io_uid, named.io_gid);
+        Self {
+            binary: given(named.binary_name),
+            root: given(named.root).map(PathBuf::from),
+            systemd_cgroup: named.systemd_cgroup,
+            no_pivot: named.no_pivot_root,
+            no_new_keyring: named.no_new_keyring,
             io_owner: (owner != (0, 0)).then_some(owner),
-        })
+            shim_cgroup: given(named.shim_cgroup),
+            criu: given(named.criu_path),
+            criu_work: given(named.criu_work_path).map(PathBuf::from),
+        }
     }
 }
 
@@ -128,7 +161,7 @@ mod tests {
     #[test]
     fn what_cannot_be_honoured_is_refused() {
         let mut foreign = Any::new();
-        foreign.type_url = "runtimeoptions.v1.Options".into();
+        foreign.type_url = "containerd.runhcs.v1.Options".into();
         assert!(Options::read(Some(&foreign)).is_err());
     }
 }
