@@ -28,7 +28,8 @@ fuzz_target!(|input: &[u8]| {
     let word = String::from_utf8_lossy(word);
     let mut expander = Expander::new(escape, &value);
     let _ = (expander.display(&word), expander.content(&word));
-    assert!(expander.unset().all(|name| value(name).is_none()));
+    assert!(expander.missing().iter().all(|name| value(name).is_none()));
+    assert!(expander.found().all(|name| value(name).is_some()));
     match (expand(&word, escape, &value), expand_words(&word, escape, &value)) {
         (Ok(text), Ok(words)) => {
             assert!(words.iter().all(|word| !word.is_empty()));
