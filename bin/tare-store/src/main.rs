@@ -7,6 +7,7 @@ mod bars;
 mod change;
 mod command;
 mod compression;
+mod explore;
 mod find;
 mod look;
 mod registries;
@@ -76,6 +77,8 @@ enum Command {
     Files(command::files::Arguments),
     /// Show which layers put a file into an image, changed it or took it away
     WhichLayer(command::files::WhichArguments),
+    /// Look through an image's layers and files on a full screen
+    Explore(explore::Arguments),
     /// Show how well the layers use their bytes; keep limits in CI
     Analyze(command::analyze::Arguments),
     /// Give an image a further name
@@ -129,6 +132,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Diff(arguments) => command::diff::run(&arguments, &store),
         Command::Files(arguments) => command::files::run(&arguments, &store),
         Command::WhichLayer(arguments) => command::files::which(&arguments, &store),
+        Command::Explore(arguments) => explore::run(&arguments, &store),
         Command::Analyze(arguments) => command::analyze::run(&arguments, &store),
         Command::Tag(arguments) => command::tag::run(&arguments, &store),
         Command::Rm(arguments) => command::rm::run(&arguments, &store),

@@ -244,3 +244,87 @@ fn limits_are_kept_or_the_exit_code_is_1() {
     assert_eq!(world.run(&["analyze", "--lowestEfficiency", "0.001", "four"]).code, 0);
     assert_eq!(world.run(&["analyze", "--lowest-efficiency", "2", "four"]).code, 2);
 }
+
+/// The explorer in a terminal of 80 columns and 24 rows, which tmux is.
+struct Screen<'a> {
+    world: &'a World,
+}
+
+impl<'a> Screen<'a> {
+    fn new(world: &'a World, image: &str) -> Self {
+        let screen = Self { world };
+        let command = format!("tare-store explore {image}; echo exit $?; sleep 100");
+        screen.tmux(&format!("-f /dev/null new-session -d -x 80 -y 24 '{command}'"));
+        screen
+    }
+
+    fn tmux(&self, command: &str) -> String {
+        sh(self.world, &format!("tmux -S ./tmux {command}"))
+    }
+
+    /// Presses keys, in tmux's names, and waits for the screen to have all of `words` and none of `not`.
+    fn shows(&self, keys: &str, words: &[&str], not: &[&str]) {
+        if !keys.is_empty() {
+            self.tmux(&format!("send-keys {keys}"));
+        }
+        let mut screen = String::new();
+        for _ in 0..200 {
+            screen = self.tmux("capture-pane -p");
+            if words.iter().all(|it| screen.contains(it))
+                && !not.iter().any(|it| screen.contains(it))
+            {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        panic!("{keys}: {words:?}, not {not:?}:\n{screen}");
+    }
+}
+
+impl Drop for Screen<'_> {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("tmux")
+            .arg("-S")
+            .arg(self.world.path("tmux"))
+            .arg("kill-server")
+            .status();
+    }
+}
+
+#[test]
+fn the_explorer_goes_through_layers_and_files() {
+    let world = world();
+    let screen = Screen::new(&world, "four");
+    screen.shows(
+        "",
+        &["  4      5B  step 4", "Files with this layer", "D      0B  ├── opt/", "q quit"],
+        &[],
+    );
+    screen.shows(
+        "Up",
+        &["3 of 4: 2 entries, 6B", "C      6B  │   └── conf", "D     1kB  │   ├── a"],
+        &["D      0B"],
+    );
+    screen.shows("c", &["Changes of this layer", "── conf"], &["── tool"]);
+    screen.shows("c Tab Z", &["├── etc/ (+1)"], &["── conf"]);
+    screen.shows("/ conf", &["/conf", "── conf"], &["── old"]);
+    screen.shows("Enter Down Enter", &[" /etc/conf ", "a = 2"], &["Layers"]);
+    screen.shows("q", &["Layers", "filter \"conf\""], &["a = 2"]);
+    // Alone: with a key right after it, a terminal takes it for Alt.
+    screen.shows("Escape", &["── usr"], &["filter \""]);
+    screen.shows("Z p", &["-rw-------       0:0      6B"], &[]);
+    screen.shows("d m u", &["without C D same", "nothing to show: c, a"], &["── conf"]);
+    screen.shows("Tab Enter", &["/old/a"], &[]);
+    screen.shows("'?'", &[" Keys ", "collapse or expand all"], &[]);
+    screen.shows("x q", &["exit 0"], &["Layers"]);
+}
+
+#[test]
+fn the_explorer_gives_the_terminal_back_when_it_is_stopped() {
+    let world = world();
+    let screen = Screen::new(&world, "four");
+    screen.shows("", &["Layers"], &[]);
+    screen.tmux("send-keys C-c");
+    screen.shows("", &["exit 0"], &["Layers"]);
+    refused(&world, &["explore", "four"], "needs a terminal");
+}

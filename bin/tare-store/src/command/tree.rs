@@ -144,11 +144,17 @@ impl Branches {
         Self { rows, open: Vec::new() }
     }
 
-    /// What stands before the name of the row `index`; rows are asked for in their order.
-    pub(crate) fn before(&mut self, index: usize) -> String {
+    /// Goes over the row `index`; rows are gone over in their order.
+    pub(crate) fn pass(&mut self, index: usize) {
         let (depth, last) = self.rows[index];
         self.open.resize(depth + 1, false);
         self.open[depth] = !last;
+    }
+
+    /// Goes over the row `index`; what stands before its name.
+    pub(crate) fn before(&mut self, index: usize) -> String {
+        self.pass(index);
+        let (depth, last) = self.rows[index];
         let mut text = String::with_capacity(depth * 8);
         for level in 1..depth {
             text.push_str(if self.open[level] { "│   " } else { "    " });
