@@ -3,6 +3,7 @@
 //! Results go to standard output, progress and messages to standard error. What needs no mount works
 //! for an ordinary user.
 
+mod amend;
 mod bars;
 mod change;
 mod command;
@@ -90,10 +91,23 @@ enum Command {
     Gc(command::gc::Arguments),
     /// Remove from the build cache what was not used for longest
     Prune(command::prune::Arguments),
+    /// Check the store: every file against its digest, every image for what it needs
+    Fsck(command::fsck::Arguments),
     /// Make a runtime bundle of an image
     Bundle(Box<command::bundle::Arguments>),
     /// Release a bundle: unmount it, and delete it with its read-write layer
     Unbundle(command::unbundle::Arguments),
+    /// Make an image of what a bundle's container changed
+    Commit(command::commit::Arguments),
+    /// Make an image with another configuration
+    Config(command::config::Arguments),
+    /// Write an image's files into a directory
+    Unpack(command::unpack::Arguments),
+    /// Mount an image's files, read-only
+    Mount(command::mount::Arguments),
+    /// Unmount an image
+    #[command(visible_alias = "unmount")]
+    Umount(command::mount::UmountArguments),
     /// Show where the store is, what is in it, and how it is mounted
     Info(command::info::Arguments),
 }
@@ -106,6 +120,8 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let command = match arguments.command {
         // The commands that need no store.
         Command::Unbundle(arguments) => return command::unbundle::run(&arguments),
+        Command::Commit(arguments) => return command::commit::run(&arguments),
+        Command::Umount(arguments) => return command::mount::umount(&arguments),
         Command::ListTags(arguments) => return command::remote::tags(&arguments),
         Command::Referrers(arguments) => return command::remote::referrers(&arguments),
         Command::Delete(arguments) => return command::remote::delete(&arguments),
@@ -138,9 +154,15 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Rm(arguments) => command::rm::run(&arguments, &store),
         Command::Gc(arguments) => command::gc::run(&arguments, &store),
         Command::Prune(arguments) => command::prune::run(&arguments, &store),
+        Command::Fsck(arguments) => command::fsck::run(&arguments, &store),
         Command::Bundle(arguments) => command::bundle::run(&arguments, &store),
         Command::Info(arguments) => command::info::run(&arguments, &store),
+        Command::Config(arguments) => command::config::run(&arguments, &store),
+        Command::Unpack(arguments) => command::unpack::run(&arguments, &store),
+        Command::Mount(arguments) => command::mount::run(&arguments, &store),
         Command::Unbundle(arguments) => command::unbundle::run(&arguments),
+        Command::Commit(arguments) => command::commit::run(&arguments),
+        Command::Umount(arguments) => command::mount::umount(&arguments),
         Command::ListTags(arguments) => command::remote::tags(&arguments),
         Command::Referrers(arguments) => command::remote::referrers(&arguments),
         Command::Delete(arguments) => command::remote::delete(&arguments),

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use image::manifest::{self, Descriptor};
+use image::manifest::{self, Descriptor, oci_layer};
 use image::{DateTime, Digest, History, ImageConfig, Platform, media_type};
 use store::Store;
 
@@ -65,22 +65,10 @@ fn put(solver: &Solver<'_>) -> Result<(Descriptor, Platform), Error> {
     }
     let platform = config.platform();
     let config = solver.store.put_json(media_type::CONFIG, &config)?;
-    let layers = files.layers.iter().map(|layer| oci(&layer.descriptor)).collect();
+    let layers = files.layers.iter().map(|layer| oci_layer(&layer.descriptor)).collect();
     let mut manifest = manifest::manifest(config, layers);
     manifest.set_annotations(annotations::of(solver, Target::Manifest, Some(&platform)));
     Ok((solver.store.put_manifest(&manifest)?, platform))
-}
-
-/// A layer of a docker image by the name that OCI has for the same.
-pub(crate) fn oci(layer: &Descriptor) -> Descriptor {
-    let media_type = match layer.media_type().to_string().as_str() {
-        media_type::DOCKER_LAYER => media_type::LAYER,
-        media_type::DOCKER_LAYER_GZIP => media_type::LAYER_GZIP,
-        _ => return layer.clone(),
-    };
-    let mut layer = layer.clone();
-    layer.set_media_type(media_type.into());
-    layer
 }
 
 fn configuration(stage: &Stage, mut history: Vec<History>, files: &Snapshot) -> ImageConfig {

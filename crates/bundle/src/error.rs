@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::layers::FoldFailure;
+
 /// Why a bundle could not be made or released.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +25,18 @@ pub enum Error {
     /// The directory has no `tare.json`, so it is not ours to remove.
     #[error("{0:?} is not a bundle of tare's: it has no tare.json")]
     NotABundle(PathBuf),
+    /// The bundle has no read-write layer.
+    #[error("{0:?} was made read-only: there are no changes in it")]
+    ReadOnly(PathBuf),
+    /// The directory has an image mounted on it.
+    #[error("an image is mounted on {0:?} already")]
+    Mounted(PathBuf),
+    /// No image is mounted on the directory.
+    #[error("no image of tare's is mounted on {0:?}")]
+    NotMounted(PathBuf),
+    /// The layers do not fit on each other.
+    #[error("the layers do not fit on each other")]
+    Fold(#[from] tree::FoldError),
     /// `tare.json` or the runtime configuration cannot be put into JSON.
     #[error("cannot write {path:?} as JSON")]
     Json {
@@ -43,6 +57,15 @@ pub enum Error {
     /// The program was asked to stop.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<FoldFailure> for Error {
+    fn from(failure: FoldFailure) -> Self {
+        match failure {
+            FoldFailure::Store(error) => error.into(),
+            FoldFailure::Fold(error) => error.into(),
+        }
+    }
 }
 
 impl Error {

@@ -62,7 +62,8 @@ fn base(store: &Store, layers: &[(Descriptor, DiffId)]) -> Option<Base> {
     })
 }
 
-fn fold(store: &Store, layers: &[(Descriptor, DiffId)]) -> Result<Tree, FoldFailure> {
+/// The tree that the layers make.
+pub(crate) fn fold(store: &Store, layers: &[(Descriptor, DiffId)]) -> Result<Tree, FoldFailure> {
     let mut tree = Tree::new();
     for (number, (descriptor, diff_id)) in (0..).zip(layers) {
         let changeset = store.layer(descriptor, diff_id)?.changeset()?;
@@ -74,14 +75,14 @@ fn fold(store: &Store, layers: &[(Descriptor, DiffId)]) -> Result<Tree, FoldFail
 /// Why layers do not fold.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
-enum FoldFailure {
+pub(crate) enum FoldFailure {
     Store(#[from] store::Error),
     Fold(#[from] tree::FoldError),
 }
 
 /// The tars of the layers. What is missing is unpacked, several at a time: that is work for the
 /// processor.
-fn tars(store: &Store, layers: &[(Descriptor, DiffId)]) -> Result<Vec<LayerTar>, Error> {
+pub(crate) fn tars(store: &Store, layers: &[(Descriptor, DiffId)]) -> Result<Vec<LayerTar>, Error> {
     let there = layers.iter().map(|(_, diff_id)| store.layer_tar(diff_id)).collect::<Option<_>>();
     let found: Vec<_> = match there {
         Some(found) => found,

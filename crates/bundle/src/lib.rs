@@ -16,17 +16,21 @@
 //! Once an image has been mounted, mounting it again opens its index and nothing else: no layer is
 //! read, nothing is hashed.
 
+mod commit;
 mod create;
 mod error;
 mod layers;
+mod mounted;
 mod record;
 mod release;
 mod users;
 mod volumes;
 
+pub use commit::{Committed, commit};
 pub use create::{Bundle, BundleOptions, create};
 pub use error::Error;
 pub use layers::prepare_rootfs;
+pub use mounted::{Mounted, mount, mounted, unmount};
 pub use record::Record;
 pub use release::release;
 pub use users::read_users;

@@ -54,6 +54,18 @@ pub fn index(images: impl IntoIterator<Item = (Descriptor, Platform)>) -> ImageI
         .expect("every required field is given")
 }
 
+/// A layer of a docker image by the name that OCI has for the same; any other as it is.
+pub fn oci_layer(layer: &Descriptor) -> Descriptor {
+    let media_type = match layer.media_type().to_string().as_str() {
+        media_type::DOCKER_LAYER => media_type::LAYER,
+        media_type::DOCKER_LAYER_GZIP => media_type::LAYER_GZIP,
+        _ => return layer.clone(),
+    };
+    let mut layer = layer.clone();
+    layer.set_media_type(media_type.into());
+    layer
+}
+
 /// The bytes of a manifest. `oci_spec` keeps annotations in a map without order; here they are
 /// sorted, because equal manifests must have equal digests.
 pub fn to_json(manifest: &ImageManifest) -> Vec<u8> {

@@ -35,6 +35,7 @@ mod cache;
 mod error;
 mod files;
 mod foreign;
+mod fsck;
 mod gc;
 mod image;
 mod index;
@@ -55,6 +56,7 @@ use ::image::ChainId;
 
 pub use blob::{Blob, BlobReader, BlobWriter};
 pub use error::Error;
+pub use fsck::{FsckOptions, FsckReport, Problem};
 pub use gc::{CacheLimit, Garbage, GarbageKind, GcOptions, GcReport};
 pub use image::Image;
 pub use layer::Layer;

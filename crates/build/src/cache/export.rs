@@ -69,7 +69,7 @@ fn image(
     document.shapes = collected.shapes();
     document.write(&mut config);
     let config = store.put_json(media_type::CONFIG, &config)?;
-    let layers = layers.iter().map(|layer| crate::result::oci(&layer.descriptor)).collect();
+    let layers = layers.iter().map(|layer| image::manifest::oci_layer(&layer.descriptor)).collect();
     Ok(store.put_manifest(&manifest::manifest(config, layers))?)
 }
 
