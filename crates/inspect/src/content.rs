@@ -3,14 +3,18 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
+use std::sync::PoisonError;
 
 use tree::{FileContent, LayerPath, NodeKind, Tree};
 
-use crate::layers::LayerFiles;
+use crate::layers::{LayerFiles, Window};
 use crate::{Error, Layers};
 
 /// How much is read at once, in bytes.
 const PIECE: usize = 128 << 10;
+
+/// What is shorter is read with its neighbours, in bytes.
+const SMALL: usize = 32 << 10;
 
 impl Layers {
     /// Writes the bytes of the file at `path`, which has no symbolic link in it; holes as zeros.
@@ -26,7 +30,7 @@ impl Layers {
             });
         };
         let mut bytes = Bytes::of(self, *layer, content)?;
-        let mut buffer = vec![0; PIECE];
+        let mut buffer = vec![0; bytes.piece()];
         loop {
             match bytes.read(&mut buffer)? {
                 0 => return Ok(()),
@@ -42,7 +46,8 @@ pub(crate) fn same(a: Bytes<'_>, b: Bytes<'_>) -> Result<bool, Error> {
     if a.content.size != b.content.size {
         return Ok(false);
     }
-    let (mut left, mut right) = (vec![0; PIECE], vec![0; PIECE]);
+    let piece = a.piece();
+    let (mut left, mut right) = (vec![0; piece], vec![0; piece]);
     loop {
         let length = a.read(&mut left)?;
         b.read(&mut right[..length])?;
@@ -58,7 +63,6 @@ pub(crate) fn same(a: Bytes<'_>, b: Bytes<'_>) -> Result<bool, Error> {
 /// A file that is read from its start.
 pub(crate) struct Bytes<'a> {
     layer: &'a LayerFiles,
-    tar: &'a File,
     content: &'a FileContent,
     at: u64,
 }
@@ -70,7 +74,13 @@ impl<'a> Bytes<'a> {
         content: &'a FileContent,
     ) -> Result<Self, Error> {
         let layer = &layers.all()[layer as usize];
-        Ok(Self { layer, tar: layer.open()?, content, at: 0 })
+        layer.open()?;
+        Ok(Self { layer, content, at: 0 })
+    }
+
+    /// How large a buffer has to be.
+    fn piece(&self) -> usize {
+        usize::try_from(self.content.size).map_or(PIECE, |size| size.clamp(1, PIECE))
     }
 
     /// Fills the buffer as far as the file goes; 0 at its end.
@@ -85,9 +95,7 @@ impl<'a> Bytes<'a> {
             if start < stop {
                 let piece = &mut buffer[(start - self.at) as usize..(stop - self.at) as usize];
                 let from = run.tar_offset + (start - run.file_offset);
-                self.tar
-                    .read_exact_at(piece, from)
-                    .map_err(|error| self.layer.unreadable(error))?;
+                self.layer.read_at(piece, from)?;
             }
         }
         self.at = end;
@@ -102,6 +110,42 @@ impl LayerFiles {
         }
         let file = File::open(&self.tar).map_err(|error| self.unreadable(error))?;
         Ok(self.file.get_or_init(|| file))
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
+        let file = self.open()?;
+        let read = match buffer.len() < SMALL {
+            true => self.read_near(file, buffer, offset),
+            false => file.read_exact_at(buffer, offset),
+        };
+        read.map_err(|error| self.unreadable(error))
+    }
+
+    /// Reads from the window; moves it where it has to.
+    fn read_near(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let covered = |window: &Window| {
+            let start = usize::try_from(offset.checked_sub(window.start)?).ok()?;
+            window.bytes.get(start..start.checked_add(buffer.len())?).map(|_| start)
+        };
+        let start = match covered(&window) {
+            Some(start) => start,
+            None => {
+                // Only where the files are asked for in the order of the tar are the next ones wanted.
+                let end = window.start + window.bytes.len() as u64;
+                let follows = (end..end + SMALL as u64).contains(&offset);
+                window.start = offset;
+                window.bytes.resize(if follows { 4 * PIECE } else { buffer.len() }, 0);
+                let count = file.read_at(&mut window.bytes, offset)?;
+                window.bytes.truncate(count);
+                0
+            }
+        };
+        match window.bytes.get(start..start + buffer.len()) {
+            Some(bytes) => buffer.copy_from_slice(bytes),
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+        Ok(())
     }
 
     fn unreadable(&self, source: io::Error) -> Error {
