@@ -7,8 +7,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,10 @@ struct Registry {
     stall: AtomicBool,
     /// How often the layer was asked for.
     asked: AtomicUsize,
+    /// How many bytes of it were sent before it stalls, of ten parts.
+    tenths: AtomicUsize,
+    /// From which byte on the layer was asked for.
+    starts: Mutex<Vec<usize>>,
     port: u16,
     blobs: Vec<Vec<u8>>,
     manifest: Vec<u8>,
@@ -43,6 +47,7 @@ impl Registry {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let registry = Arc::new(Self {
             stall: stall.into(),
+            tenths: 5.into(),
             port: listener.local_addr().unwrap().port(),
             manifest: to_json(&manifest(of, vec![blob])),
             blobs: vec![layer, config],
@@ -68,7 +73,7 @@ impl Registry {
 
     /// One request, one answer. The client may go in between.
     fn serve(&self, mut stream: TcpStream) {
-        let Some(path) = path(&stream) else { return };
+        let Some((path, start)) = asked_for(&stream) else { return };
         let blob = self.blobs.iter().find(|blob| path.ends_with(&Digest::of(blob).to_string()));
         let (status, kind, body) = match (path.as_str(), blob) {
             (_, Some(blob)) => ("200 OK", "application/octet-stream", blob.as_slice()),
@@ -80,21 +85,33 @@ impl Registry {
                 &br#"{"errors":[{"code":"NAME_UNKNOWN"}]}"#[..],
             ),
         };
+        if body.len() == LAYER {
+            self.send_layer(&mut stream, body, start);
+            return;
+        }
         let length = body.len();
         let head = format!(
             "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\
              Connection: close\r\n\r\n"
         );
         let _ = stream.write_all(head.as_bytes());
-        if length == LAYER {
-            self.send_layer(&mut stream, body);
-        } else {
-            let _ = stream.write_all(body);
-        }
+        let _ = stream.write_all(body);
     }
 
-    fn send_layer(&self, stream: &mut TcpStream, layer: &[u8]) {
-        let (first, rest) = layer.split_at(LAYER / 2);
+    fn send_layer(&self, stream: &mut TcpStream, layer: &[u8], start: usize) {
+        self.starts.lock().unwrap().push(start);
+        let (status, length) = match start {
+            0 => ("200 OK", LAYER),
+            _ => ("206 Partial Content", LAYER - start),
+        };
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\
+             Content-Range: bytes {start}-{}/{LAYER}\r\n\r\n",
+            LAYER - 1
+        );
+        let _ = stream.write_all(head.as_bytes());
+        let stop = (LAYER / 10 * self.tenths.load(Ordering::SeqCst)).max(start);
+        let (first, rest) = layer[start..].split_at(stop - start);
         let _ = stream.write_all(first);
         self.asked.fetch_add(1, Ordering::SeqCst);
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -105,12 +122,21 @@ impl Registry {
     }
 }
 
-/// The path of a request; `None` for what is none, such as a TLS handshake.
-fn path(stream: &TcpStream) -> Option<String> {
+/// The path of a request, and the first byte of its range; `None` for what is none, such as a TLS
+/// handshake.
+fn asked_for(stream: &TcpStream) -> Option<(String, usize)> {
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next()?.ok()?;
-    while !lines.next()?.ok()?.is_empty() {}
-    first.split(' ').nth(1).map(str::to_owned)
+    let mut start = 0;
+    loop {
+        let line = lines.next()?.ok()?.to_ascii_lowercase();
+        if line.is_empty() {
+            return Some((first.split(' ').nth(1)?.to_owned(), start));
+        }
+        if let Some(range) = line.strip_prefix("range: bytes=") {
+            start = range.trim_end_matches('-').parse().ok()?;
+        }
+    }
 }
 
 /// Kills the program with the guard.
@@ -245,6 +271,65 @@ fn ctrl_c_cleans_up() {
     assert!(text.ends_with("caused by: interrupted\n"), "{text}");
     nothing_half_written(store.path());
     assert_eq!(names(store.path()).trim(), "[]");
+    registry.stall.store(false, Ordering::SeqCst);
+}
+
+/// How much of the layer is on the disk, under the name that the next pull looks for.
+fn kept(store: &Path) -> usize {
+    let mut files = std::fs::read_dir(store.join("tare/partial")).unwrap().flatten();
+    files.next().map_or(0, |file| file.metadata().unwrap().len() as usize)
+}
+
+#[test]
+fn a_pull_that_was_killed_at_nine_tenths_costs_the_last_tenth() {
+    let registry = Registry::start(true);
+    registry.tenths.store(9, Ordering::SeqCst);
+    let store = TempDir::new().unwrap();
+    let mut running = stalled(&registry, store.path());
+    let nearly = LAYER / 10 * 9 - (512 << 10);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while kept(store.path()) < nearly {
+        assert!(Instant::now() < deadline, "{} bytes came", kept(store.path()));
+        thread::sleep(Duration::from_millis(10));
+    }
+    signal(&running, "-KILL");
+    running.0.wait().unwrap();
+    let kept = kept(store.path());
+    registry.stall.store(false, Ordering::SeqCst);
+    let output = pull(store.path(), &["-q", &registry.name("app:1")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(*registry.starts.lock().unwrap(), [0, kept]);
+    let left = std::fs::read_dir(store.path().join("tare/partial")).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn what_a_killed_pull_left_is_believed_only_after_a_look() {
+    let registry = Registry::start(false);
+    for left in [vec![8; LAYER / 2], vec![7; LAYER], vec![8; LAYER], vec![7; LAYER + 1]] {
+        let store = TempDir::new().unwrap();
+        assert!(command(store.path(), &["ls"]).output().unwrap().status.success());
+        let hex = Digest::of(&registry.blobs[0]).hex();
+        std::fs::write(store.path().join("tare/partial").join(hex), &left).unwrap();
+        let output = pull(store.path(), &["-q", &registry.name("app:1")]);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+    // Half of it, and then all; nothing; all; all.
+    assert_eq!(*registry.starts.lock().unwrap(), [LAYER / 2, 0, 0, 0]);
+}
+
+#[test]
+fn gc_takes_what_a_killed_pull_left() {
+    let registry = Registry::start(true);
+    let store = TempDir::new().unwrap();
+    let mut running = stalled(&registry, store.path());
+    assert!(command(store.path(), &["gc"]).output().unwrap().status.success());
+    assert!(kept(store.path()) > 0, "it is still being written");
+    signal(&running, "-INT");
+    running.0.wait().unwrap();
+    assert!(kept(store.path()) > 0, "the next pull can go on with it");
+    assert!(command(store.path(), &["gc"]).output().unwrap().status.success());
+    assert_eq!(kept(store.path()), 0);
     registry.stall.store(false, Ordering::SeqCst);
 }
 

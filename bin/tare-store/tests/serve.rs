@@ -146,6 +146,8 @@ fn bad_requests_are_refused_in_the_apis_words() {
     let serving = Serving::start(&world, &[]);
     let base = format!("http://{}/v2", serving.address);
     let absent = image::Digest::of("absent");
+    let manifest = world.json(&["inspect", "--manifest", "box"]);
+    let layer = manifest["layers"][0]["digest"].as_str().unwrap();
     for (words, code, text) in [
         (format!("{base}/box/manifests/none"), "404", "MANIFEST_UNKNOWN"),
         (format!("{base}/none/tags/list"), "404", "NAME_UNKNOWN"),
@@ -153,13 +155,14 @@ fn bad_requests_are_refused_in_the_apis_words() {
         (format!("--path-as-is {base}/../../etc/tags/list"), "400", "NAME_INVALID"),
         (format!("{base}/box/blobs/sha256:../../../etc"), "404", "UNSUPPORTED"),
         (format!("-X PUT -d '{{' {base}/box/manifests/1"), "400", "MANIFEST_INVALID"),
-        (format!("-X DELETE {base}/box/blobs/{absent}"), "405", "UNSUPPORTED"),
+        (format!("-X DELETE {base}/box/blobs/{absent}"), "404", "BLOB_UNKNOWN"),
+        (format!("-X DELETE {base}/box/blobs/{layer}"), "405", "UNSUPPORTED"),
         (format!("-X DELETE {base}/box/manifests/none"), "404", "MANIFEST_UNKNOWN"),
         (
             format!(
                 "-X PUT -d '{{\"schemaVersion\":2,\"config\":{{\"mediaType\":\"a/b\",\"digest\":\"{absent}\",\"size\":1}},\"layers\":[]}}' {base}/box/manifests/1"
             ),
-            "404",
+            "400",
             "MANIFEST_BLOB_UNKNOWN",
         ),
     ] {
@@ -213,4 +216,85 @@ fn artifacts_are_found_by_what_they_are_about() {
     drop(serving);
     assert_eq!(world.run(&["gc"]).code, 0);
     assert!(world.path("store/blobs/sha256").join(digest.hex()).exists());
+}
+
+/// A server's certificate for 127.0.0.1 and its key, and the logins of one user, in the world's directory.
+fn make_identity(world: &World) {
+    std::fs::write(
+        world.path("logins"),
+        "tester:$2b$04$oKt8uQ.bWD2nOzuFJnmWq./jH8E2Eocfff7r.xDsclpOTdu9FtAGC\n",
+    )
+    .unwrap();
+    sh(
+        world,
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+             -subj '/CN=Test authority' -keyout ca.key -out ca.pem 2>/dev/null
+         openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes \
+             -subj /CN=127.0.0.1 -keyout server.key -out server.csr 2>/dev/null
+         printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' > server.ext
+         openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+             -extfile server.ext -out server.pem 2>/dev/null",
+    );
+}
+
+#[test]
+fn over_tls_to_who_has_a_login() {
+    let world = World::with_image();
+    make_identity(&world);
+    let file = |name: &str| world.path(name).to_str().unwrap().to_owned();
+    let (certificate, key, logins) = (file("server.pem"), file("server.key"), file("logins"));
+    let serving = Serving::start(
+        &world,
+        &["--tls-cert", &certificate, "--tls-key", &key, "--htpasswd", &logins],
+    );
+    let base = format!("https://{}/v2/", serving.address);
+    assert_eq!(status(&world, &format!("--cacert ca.pem {base}")), "401");
+    assert!(sh(&world, "cat body").contains("UNAUTHORIZED"));
+    assert_eq!(status(&world, &format!("--cacert ca.pem -u tester:hunter2 {base}")), "200");
+    assert_eq!(status(&world, &format!("--cacert ca.pem -u tester:hunter3 {base}")), "401");
+    assert_eq!(status(&world, &format!("http://{}/v2/", serving.address)), "400");
+    assert!(sh(&world, "cat body").contains("this server speaks TLS"));
+
+    // Ourselves, with the authority where podman looks for it, and a login.
+    let certs_d = world.path(&format!(".config/containers/certs.d/{}", serving.address));
+    std::fs::create_dir_all(&certs_d).unwrap();
+    std::fs::copy(world.path("ca.pem"), certs_d.join("ca.crt")).unwrap();
+    let name = serving.name("copy:1");
+    sh(
+        &world,
+        &format!(
+            "export HOME=$PWD XDG_RUNTIME_DIR=$PWD/run
+             ! tare-store push -q box {name} 2>refused
+             printf hunter2 | tare-store login -u tester --password-stdin {address} 2>/dev/null
+             tare-store push -q box {name} && tare-store pull -q {name}
+             skopeo copy -q --src-cert-dir {certs} --src-creds tester:hunter2 docker://{name} dir:copied",
+            address = serving.address,
+            certs = certs_d.display(),
+        ),
+    );
+    assert!(sh(&world, "cat refused").contains("asks for a login"));
+    assert!(world.path("copied/manifest.json").exists());
+    assert_eq!(serving.interrupt(), Some(0));
+}
+
+#[test]
+fn what_a_server_cannot_be_made_of_is_named() {
+    let world = World::new();
+    make_identity(&world);
+    let serve = |flags: &[&str]| {
+        let words = [&["serve", "-q", "--listen", "127.0.0.1:0"], flags].concat();
+        let mut command = world.command(&words);
+        support::said(command.current_dir(world.path("")).output().unwrap())
+    };
+    for (flags, want) in [
+        (&["--tls-cert", "server.pem"][..], "--tls-key"),
+        (&["--tls-cert", "server.pem", "--tls-key", "ca.key"], "certificate in server.pem"),
+        (&["--tls-cert", "none.pem", "--tls-key", "server.key"], "none.pem"),
+        (&["--tls-cert", "server.pem", "--tls-key", "server.ext"], "no private key"),
+        (&["--htpasswd", "server.ext"], "line 1 is not USER:HASH"),
+        (&["--htpasswd", "none"], "cannot use the logins in none"),
+    ] {
+        let said = serve(flags);
+        assert!(said.code != 0 && said.err.contains(want), "{flags:?}: {}", said.err);
+    }
 }

@@ -1,4 +1,5 @@
-//! A blob, from the registry into the store: streamed, bounded, verified, resumed where it broke off.
+//! A blob, from the registry into the store: streamed, bounded, verified, resumed where it broke off, in
+//! this process or in one before.
 //!
 //! Distribution-spec, "Pulling blobs" (with `Range`, RFC 9110 section 14).
 
@@ -62,7 +63,7 @@ struct Transfer<'a> {
     action: String,
 }
 
-/// What has come so far. Dropped, it is gone from the disk.
+/// What has come so far.
 struct Partial {
     writer: BlobWriter,
     received: u64,
@@ -85,15 +86,37 @@ impl From<Failure> for Halt {
 }
 
 impl Transfer<'_> {
-    /// All bytes of the blob, in as many attempts as it takes.
+    /// All bytes of the blob. What comes of it is left for the next process where that is worth it.
     fn receive(&self) -> Result<Partial, Error> {
-        let writer = self.store.blob_writer().map_err(|source| self.store_error(source))?;
-        let mut partial = Partial { writer, received: 0, resumed: false, ranges: true };
+        let (digest, size) = (self.digest, self.blob.size());
+        let writer =
+            self.store.resume_blob(&digest, size).map_err(|source| self.store_error(source))?;
+        let received = writer.size();
+        let mut partial = Partial { writer, received, resumed: received > 0, ranges: true };
+        if received > 0 {
+            self.session.progress.event(Event::Received { digest, bytes: received });
+        }
+        match self.receive_rest(&mut partial) {
+            Ok(()) => Ok(partial),
+            Err(error) => {
+                // On a full disk it would be in the way.
+                let is_full = matches!(error, Error::Write { .. });
+                if partial.received >= PROGRESS && !is_full {
+                    // What cannot be kept is fetched again.
+                    let _ = partial.writer.leave();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What is still to come, in as many attempts as it takes.
+    fn receive_rest(&self, partial: &mut Partial) -> Result<(), Error> {
         let mut patience = self.session.patience(&self.action);
-        loop {
+        while partial.received < self.blob.size() || self.blob.size() == 0 {
             let before = partial.received;
-            let failure = match self.attempt(&mut partial) {
-                Ok(()) => return Ok(partial),
+            let failure = match self.attempt(partial) {
+                Ok(()) => return Ok(()),
                 Err(Halt::Failure(failure)) => failure,
                 Err(Halt::Error(error)) => return Err(error),
             };
@@ -103,6 +126,7 @@ impl Transfer<'_> {
             }
             patience.failed(failure)?;
         }
+        Ok(())
     }
 
     /// Gives the blob its name in the store.

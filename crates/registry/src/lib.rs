@@ -60,5 +60,5 @@ pub use pull::{Pulled, fetch_image, pull};
 pub use push::{Parcel, Pushed, push};
 pub use registries::{Registries, RegistriesError};
 pub use remote::{Document, Remote, RemoteImage, check_login};
-pub use serve::{ServeError, Server};
+pub use serve::{Access, ServeError, Server};
 pub use transfer::copy_within;

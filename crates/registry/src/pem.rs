@@ -16,9 +16,10 @@ pub(crate) struct Unusable {
     pub(crate) reason: String,
 }
 
-/// A certificate and those that vouch for it.
+/// A certificate, those that vouch for it, and its key.
 pub(crate) struct Pair {
     pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
 }
 
 impl Pair {
@@ -39,9 +40,9 @@ impl Pair {
         // The parser's reason is not shown: it could quote the key.
         let key = PrivateKeyDer::from_pem_slice(&text)
             .map_err(|_| no_key("it is no private key in PEM"))?;
-        let pair = CertifiedKey::from_der(chain.clone(), key, &provider());
+        let pair = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider());
         pair.map_err(|error| no_pair(error.to_string()))?;
-        Ok(Self { chain })
+        Ok(Self { chain, key })
     }
 }
 

@@ -17,7 +17,8 @@ use serde::Deserialize;
 use crate::{Error, Store, files, lock, temp};
 
 /// Our directories below `tare`.
-const DIRECTORIES: [&str; 6] = ["tmp", "layers", "rootfs", "build", "build/records", "leases"];
+const DIRECTORIES: [&str; 7] =
+    ["tmp", "partial", "layers", "rootfs", "build", "build/records", "leases"];
 
 /// What a directory may have in it and still become a store: what an interrupted start leaves, and
 /// what a new file system brings.

@@ -46,6 +46,7 @@ struct Record {
 /// A lease that gc must respect.
 #[derive(Debug)]
 pub(crate) struct Held {
+    pub(crate) id: String,
     pub(crate) holds: Vec<Digest>,
     /// All that changed since this moment is covered too: seconds and nanoseconds.
     pub(crate) since: Option<(i64, i64)>,
@@ -154,14 +155,14 @@ fn living_lease(path: &Path) -> Result<Option<Held>, Error> {
     let metadata = file.metadata().map_err(Error::io("read", path))?;
     let since = locked.then(|| (metadata.mtime(), metadata.mtime_nsec()));
     let bytes = files::read_optional(path, MAX_LEASE)?.unwrap_or_default();
+    let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // A file that is no lease holds nothing: power was lost before it was on disk, and with the
     // power its holder.
     let Ok(record) = serde_json::from_slice::<Record>(&bytes) else {
-        return Ok(since.map(|since| Held { holds: Vec::new(), since: Some(since) }));
+        return Ok(since.map(|since| Held { id, holds: Vec::new(), since: Some(since) }));
     };
-    let id = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let alive = locked || record.bundle.is_some_and(|bundle| bundle_names(&bundle, id));
-    Ok(alive.then_some(Held { holds: record.holds, since }))
+    let alive = locked || record.bundle.is_some_and(|bundle| bundle_names(&bundle, &id));
+    Ok(alive.then_some(Held { id, holds: record.holds, since }))
 }
 
 /// Whether the bundle's `tare.json` names the lease. One that cannot be read might.

@@ -6,6 +6,7 @@
 //!   tare/lock                 held alone while index.json changes
 //!   tare/gc.lock              shared while a file gets its name, alone while gc runs
 //!   tare/tmp/                 files in the making, each locked by its writer
+//!   tare/partial/HEX          the beginning of a blob that is to be, locked likewise: it can be gone on with
 //!   tare/layers/DIFF.tar      uncompressed layer; a hard link where the blob is itself uncompressed
 //!   tare/layers/DIFF.toc      its changeset
 //!   tare/layers/DIFF.gzip-5   what it was compressed to, and beside it a .json with digest and size
@@ -28,7 +29,7 @@
 //! copies each blob onto itself.
 //!
 //! Killed at any moment, a process leaves a valid store, and perhaps a file in `tare/tmp` that the
-//! next collection removes.
+//! next collection removes; and in `tare/partial` what the next process that wants it goes on with.
 
 mod blob;
 mod cache;
@@ -57,7 +58,7 @@ use ::image::ChainId;
 pub use blob::{Blob, BlobReader, BlobWriter};
 pub use error::Error;
 pub use fsck::{FsckOptions, FsckReport, Problem};
-pub use gc::{CacheLimit, Garbage, GarbageKind, GcOptions, GcReport};
+pub use gc::{CacheLimit, Garbage, GarbageKind, GcOptions, GcReport, Removal};
 pub use image::Image;
 pub use layer::Layer;
 pub use lease::{Holder, Lease};
@@ -125,6 +126,12 @@ impl Store {
                 Ok(lease)
             }
         }
+    }
+
+    /// What gc calls the lease of [`Store::session`], where there is one.
+    pub(crate) fn session_id(&self) -> Option<String> {
+        let session = self.session.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        session.as_ref().map(|lease| lease.id().to_owned())
     }
 
     /// Gives up the cover of [`Store::session`]; writers in flight keep theirs.

@@ -1,7 +1,7 @@
 //! Names of images: giving them, taking them, listing them.
 
-use image::Reference;
 use image::manifest::{self, Descriptor};
+use image::{Digest, Reference};
 use serde_json::Value;
 
 use crate::index::{self, Index};
@@ -47,6 +47,20 @@ impl Store {
                 entries.push(index::entry(descriptor, None));
             }
             Ok(())
+        })
+    }
+
+    /// Takes an image out of the index that has no name there; `false` where it is not in there so.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn let_go(&self, digest: &Digest) -> Result<bool, Error> {
+        self.change_index(|entries| {
+            let before = entries.len();
+            entries.retain(|entry| {
+                index::name(entry).is_some() || index::digest(entry).as_ref() != Some(digest)
+            });
+            Ok(entries.len() < before)
         })
     }
 

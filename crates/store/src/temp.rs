@@ -1,15 +1,18 @@
 //! A file in the making: it has a name in `tare/tmp` until it is complete.
 //!
 //! Its writer holds a lock on it, so that gc can tell it from what a killed process left behind.
-//! Dropped before it is published, it is gone.
+//! Dropped before it is published, it is gone; but one in `tare/partial` can be left for another process to
+//! go on with.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{Advice, FlockOperation};
+use rustix::fs::{Advice, FlockOperation, flock};
+use rustix::io::Errno;
 
 use crate::{Error, Store, lock};
 
@@ -24,12 +27,33 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 pub(crate) struct Temp {
     file: File,
     path: PathBuf,
-    published: bool,
+    /// Whether its name stays when this is dropped: it is the final one, or somebody goes on with it.
+    stays: bool,
     /// What the store has written, in bytes.
     written: Arc<AtomicU64>,
 }
 
 impl Store {
+    /// The file that is to become something of this name, with what an earlier process wrote of it;
+    /// `None` while another process is at work on it.
+    pub(crate) fn partial(&self, name: &str) -> Result<Option<Temp>, Error> {
+        // gc must not see the file before it is locked.
+        let _names = self.lock_names()?;
+        let path = self.tare("partial").join(name);
+        let options =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = options.map_err(Error::io("open", &path))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            locked => locked.map_err(Error::sys("lock", &path))?,
+        }
+        // Another process may have given it its final name before we held the lock.
+        let inode = |metadata: io::Result<Metadata>| metadata.ok().map(|it| (it.dev(), it.ino()));
+        let is_it = inode(file.metadata()) == inode(path.symlink_metadata());
+        let written = Arc::clone(&self.written);
+        Ok(is_it.then_some(Temp { file, path, stays: false, written }))
+    }
+
     /// A new, empty, locked file in `tare/tmp`.
     pub(crate) fn temp(&self) -> Result<Temp, Error> {
         // gc must not see the file before it is locked.
@@ -63,7 +87,7 @@ impl Temp {
             match File::options().read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => {
                     let written = Arc::clone(written);
-                    return Ok(Self { file, path, published: false, written });
+                    return Ok(Self { file, path, stays: false, written });
                 }
                 // Left by a process that had the same number, or made by one in another namespace.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -98,16 +122,21 @@ impl Temp {
     /// Gives the file its final name, in place of what has it.
     pub(crate) fn publish(mut self, path: &Path) -> Result<(), Error> {
         std::fs::rename(&self.path, path).map_err(Error::io("create", path))?;
-        self.published = true;
+        self.stays = true;
         let size = self.file.metadata().map_or(0, |metadata| metadata.len());
         self.written.fetch_add(size, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Leaves the file where it is.
+    pub(crate) fn leave(mut self) {
+        self.stays = true;
     }
 }
 
 impl Drop for Temp {
     fn drop(&mut self) {
-        if !self.published {
+        if !self.stays {
             // What cannot be removed now is removed by gc.
             let _ = std::fs::remove_file(&self.path);
         }

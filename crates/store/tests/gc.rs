@@ -9,12 +9,41 @@ use std::io::Write;
 use fixture::{Fixture, tar_of};
 use image::manifest::{self, Descriptor};
 use image::{Platform, media_type};
-use store::{CacheLimit, GarbageKind, GcOptions, Holder, Store};
+use store::{CacheLimit, GarbageKind, GcOptions, Holder, Removal, Store};
 
 fn named(fixture: &Fixture, name: &str, content: &[u8]) -> Descriptor {
     let image = fixture.image(content, "linux/amd64");
     fixture.store.tag(&name.parse().unwrap(), &image).unwrap();
     image
+}
+
+#[test]
+fn one_blob_goes_only_where_nothing_wants_it() {
+    let fixture = Fixture::new();
+    let image = named(&fixture, "app", b"content");
+    let put = |bytes: &[u8]| {
+        let blob = fixture.store.put_blob("text/plain", bytes).unwrap();
+        manifest::digest(&blob).unwrap()
+    };
+    let remove = |digest| fixture.store.remove_blob(&digest).unwrap();
+    let (alone, leased) = (put(b"alone"), put(b"leased"));
+    assert_eq!(remove(manifest::digest(&image).unwrap()), Removal::InUse);
+    // What this store itself wrote is not held against it; what another process holds is.
+    assert_eq!((remove(alone), remove(alone)), (Removal::Removed, Removal::Absent));
+    let other = Store::open(fixture.store.root()).unwrap();
+    let lease = other.lease(&[leased], Holder::Process).unwrap();
+    assert_eq!(remove(leased), Removal::InUse);
+    let young = put(b"since another is at work");
+    assert_eq!(remove(young), Removal::InUse);
+    drop(lease);
+    assert_eq!((remove(leased), remove(young)), (Removal::Removed, Removal::Removed));
+
+    fixture.store.keep(&image).unwrap();
+    fixture.store.untag("app").unwrap();
+    assert!(!fixture.store.let_go(&manifest::digest(&image).unwrap()).unwrap(), "it had a name");
+    fixture.store.keep(&image).unwrap();
+    assert!(fixture.store.let_go(&manifest::digest(&image).unwrap()).unwrap());
+    assert_eq!(remove(manifest::digest(&image).unwrap()), Removal::Removed);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Seek as _, SeekFrom};
 
 use image::Digest;
+use store::Removal;
 
 use super::Place;
 use super::http::Request;
@@ -38,6 +39,17 @@ impl Place<'_> {
             }
         };
         Ok(reply.with("Docker-Content-Digest", digest.to_string()).with("Accept-Ranges", "bytes"))
+    }
+}
+
+impl Place<'_> {
+    /// Removes a blob that no image has: one that an image has would leave that in pieces.
+    pub(super) fn delete_blob(&self, digest: &Digest) -> Result<Reply, store::Error> {
+        Ok(match self.store.remove_blob(digest)? {
+            Removal::Removed => Reply::empty(202),
+            Removal::Absent => unknown(),
+            Removal::InUse => Reply::unsupported("an image has this blob; remove that first"),
+        })
     }
 }
 

@@ -1,10 +1,11 @@
 //! HTTP/1.1, as much of it as the API's clients speak (RFC 9112): requests with bodies of a known length
 //! or in chunks, `Expect: 100-continue`, and connections that are used again.
 //!
-//! A client that begins with TLS is answered at once: many try that first, and would wait.
+//! A client that begins otherwise is answered at once: many try TLS first, and would wait.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::TcpStream;
+
+use super::connection::Connection;
 
 /// The largest head of a request, in bytes.
 const MAX_HEAD: u64 = 64 * 1024;
@@ -22,7 +23,7 @@ pub(super) struct Request<'a> {
 
 /// The body, as it comes.
 struct Body<'a> {
-    stream: &'a mut BufReader<TcpStream>,
+    stream: &'a mut BufReader<Connection>,
     length: Length,
     /// Whether the client waits for a word before it sends the body.
     waiting: bool,
@@ -46,7 +47,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// The connection broke, or what comes is no request: [`ErrorKind::InvalidData`].
-    pub(super) fn read(stream: &'a mut BufReader<TcpStream>) -> io::Result<Option<Self>> {
+    pub(super) fn read(stream: &'a mut BufReader<Connection>) -> io::Result<Option<Self>> {
         match stream.fill_buf()?.first() {
             None => return Ok(None),
             Some(first) if !first.is_ascii_uppercase() => return Err(malformed()),
@@ -102,7 +103,7 @@ impl<'a> Request<'a> {
 impl Read for Body<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.length != Length::End && std::mem::take(&mut self.waiting) {
-            self.stream.get_ref().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            self.stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
         }
         if let Length::Size { first } = self.length {
             self.length = chunk(self.stream, first)?;
@@ -178,7 +179,7 @@ fn malformed() -> io::Error {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -188,7 +189,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         client.write_all(sent).unwrap();
         client.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut stream = BufReader::new(listener.accept().unwrap().0);
+        let mut stream = BufReader::new(Connection::Plain(listener.accept().unwrap().0));
         let mut found = Vec::new();
         loop {
             match Request::read(&mut stream) {

@@ -48,7 +48,8 @@ impl Place<'_> {
         let wanted = route.query("artifactType");
         let mut found = Vec::new();
         for (_, entry) in self.store.references()? {
-            if !media_type::is_manifest(entry.media_type().as_ref()) {
+            let kind = entry.media_type().as_ref();
+            if !media_type::is_manifest(kind) && !media_type::is_index(kind) {
                 continue;
             }
             let bytes = self.store.read_blob(&entry)?;

@@ -1,11 +1,11 @@
 //! Manifests and indexes, by tag and by digest.
 
-use std::collections::HashSet;
 use std::io::Read as _;
 
 use image::manifest::{Descriptor, digest};
 use image::{Digest, Reference};
 use serde_json::Value;
+use store::Removal;
 
 use super::Place;
 use super::http::Request;
@@ -100,7 +100,7 @@ impl Place<'_> {
         let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
         if let Some(missing) = self.missing(&value)? {
             let text = format!("{missing} was not pushed before");
-            return Ok(Reply::refusal(404, "MANIFEST_BLOB_UNKNOWN", &text));
+            return Ok(Reply::refusal(400, "MANIFEST_BLOB_UNKNOWN", &text));
         }
         let stored = self.store.put_blob(&kind, &bytes)?;
         let subject = value["subject"]["digest"].as_str().map(str::to_owned);
@@ -141,35 +141,51 @@ impl Place<'_> {
         Ok(None)
     }
 
-    /// Takes a tag away, or an image with all names that it has in the repository.
+    /// Takes a tag away; or an image, with all names that it has in the repository, and as far as no
+    /// other names it.
     pub(super) fn delete_manifest(
         &self,
         route: &Route,
         name: &Name,
         request: &Request<'_>,
     ) -> Result<Reply, store::Error> {
-        let wanted: HashSet<Reference> = match name {
-            Name::Tag(tag) => self.names(route, tag, request).into_iter().collect(),
-            Name::Digest(_) => HashSet::new(),
+        let gone = match name {
+            Name::Tag(tag) => {
+                let names = self.names(route, tag, request);
+                self.untag(|name, _| names.contains(name))?
+            }
+            Name::Digest(wanted) => {
+                if self.by_digest(wanted)?.is_none() {
+                    return Ok(unknown());
+                }
+                let own = self.names(route, "latest", request);
+                let repositories: Vec<String> = own.iter().map(Reference::name).collect();
+                let is_it = |name: &Reference, entry: &Descriptor| {
+                    digest(entry).is_ok_and(|it| it == *wanted)
+                        && repositories.contains(&name.name())
+                };
+                let named = self.untag(is_it)? | self.store.let_go(wanted)?;
+                match self.store.remove_blob(wanted)? {
+                    Removal::InUse if !named => {
+                        return Ok(Reply::unsupported("another image has this one in it"));
+                    }
+                    _ => true,
+                }
+            }
         };
-        let own = self.names(route, "latest", request);
-        let repositories: Vec<String> = own.iter().map(Reference::name).collect();
+        Ok(if gone { Reply::empty(202) } else { unknown() })
+    }
+
+    /// Takes names away; `true` where there was one.
+    fn untag(&self, is_it: impl Fn(&Reference, &Descriptor) -> bool) -> Result<bool, store::Error> {
         let mut gone = false;
         for (known, entry) in self.store.references()? {
-            let reference: Option<Reference> = known.as_ref().and_then(|it| it.parse().ok());
-            let is_it = match (name, &reference) {
-                (Name::Tag(_), Some(reference)) => wanted.contains(reference),
-                (Name::Digest(wanted), Some(reference)) => {
-                    digest(&entry).is_ok_and(|it| it == *wanted)
-                        && repositories.contains(&reference.name())
-                }
-                (_, None) => false,
-            };
-            if let (true, Some(known)) = (is_it, known) {
+            let Some(known) = known else { continue };
+            if known.parse().is_ok_and(|name| is_it(&name, &entry)) {
                 gone |= self.store.untag(&known)?.is_some();
             }
         }
-        Ok(if gone { Reply::empty(202) } else { unknown() })
+        Ok(gone)
     }
 }
 

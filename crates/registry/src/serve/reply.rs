@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
 
 use serde::Serialize;
 use serde_json::json;
+
+use super::connection::Connection;
 
 /// An answer.
 pub(super) struct Reply {
@@ -47,6 +48,12 @@ impl Reply {
         Self::json(status, &json!({ "errors": [{ "code": code, "message": message }] }))
     }
 
+    /// To who has to say who they are (RFC 7617).
+    pub(super) fn unauthorized() -> Self {
+        Self::refusal(401, "UNAUTHORIZED", "this server wants a login")
+            .with("WWW-Authenticate", "Basic realm=\"tare-store\"")
+    }
+
     pub(super) fn unsupported(message: &str) -> Self {
         Self::refusal(405, "UNSUPPORTED", message)
     }
@@ -71,7 +78,7 @@ impl Reply {
     }
 
     /// Writes the answer; to `HEAD` without its body. `again` says that more requests may come.
-    pub(super) fn send(self, out: &mut TcpStream, head: bool, again: bool) -> io::Result<()> {
+    pub(super) fn send(self, out: &mut Connection, head: bool, again: bool) -> io::Result<()> {
         let length = match &self.body {
             Body::Bytes(bytes) => bytes.len() as u64,
             Body::File(_, length) => *length,
@@ -88,16 +95,18 @@ impl Reply {
             text += &format!("Content-Length: {length}\r\n");
         }
         text += if again { "\r\n" } else { "Connection: close\r\n\r\n" };
-        out.write_all(text.as_bytes())?;
         match self.body {
-            _ if head => Ok(()),
-            Body::Bytes(bytes) => out.write_all(&bytes),
+            _ if head => out.write_all(text.as_bytes()),
+            // In one piece: two would be two packets.
+            Body::Bytes(bytes) => out.write_all(&[text.as_bytes(), &bytes].concat()),
             Body::File(mut file, length) => {
-                let sent = io::copy(&mut file, out)?;
+                out.write_all(text.as_bytes())?;
+                let sent = out.send_file(&mut file)?;
                 // The client must not take what follows for the rest.
                 if sent == length { Ok(()) } else { Err(ErrorKind::UnexpectedEof.into()) }
             }
-        }
+        }?;
+        out.flush()
     }
 }
 
@@ -109,6 +118,7 @@ fn reason(status: u16) -> &'static str {
         204 => "No Content",
         206 => "Partial Content",
         400 => "Bad Request",
+        401 => "Unauthorized",
         404 => "Not Found",
         405 => "Method Not Allowed",
         413 => "Content Too Large",

@@ -48,15 +48,32 @@ impl Store {
     /// # Errors
     /// The store cannot be written.
     pub fn blob_writer(&self) -> Result<BlobWriter, Error> {
-        let session = self.session()?;
+        self.writer_to(self.temp()?)
+    }
+
+    /// A writer for a blob whose digest and size are known, which goes on where an earlier process left
+    /// it: see [`BlobWriter::size`] and [`BlobWriter::leave`]. While another process is at work on the
+    /// same blob it begins anew.
+    ///
+    /// # Errors
+    /// As [`Store::blob_writer`]; or what was left cannot be read.
+    pub fn resume_blob(&self, digest: &Digest, size: u64) -> Result<BlobWriter, Error> {
+        let Some(temp) = self.partial(&digest.hex())? else { return self.blob_writer() };
+        let mut writer = self.writer_to(temp)?;
+        let read = writer.take_up(size);
+        read.map_err(Error::io("read", writer.path()))?;
+        Ok(writer)
+    }
+
+    fn writer_to(&self, temp: Temp) -> Result<BlobWriter, Error> {
         Ok(BlobWriter {
-            temp: self.temp()?,
+            temp,
             buffer: Vec::new(),
             hash: Hash::new(),
             position: 0,
             failed: false,
             root: self.root.clone(),
-            session,
+            session: self.session()?,
         })
     }
 }
@@ -70,6 +87,34 @@ impl BlobWriter {
     /// How many bytes were written so far.
     pub fn size(&self) -> u64 {
         self.position + self.buffer.len() as u64
+    }
+
+    /// Leaves what was written for [`Store::resume_blob`]. What a killed process had written is left, too.
+    ///
+    /// # Errors
+    /// The last of it cannot be written. Nothing is left then.
+    pub fn leave(mut self) -> Result<(), Error> {
+        self.flush_buffer().map_err(Error::io("write", self.temp.path()))?;
+        self.temp.leave();
+        Ok(())
+    }
+
+    /// Hashes what the file has. More than there can be is not the beginning of the blob.
+    fn take_up(&mut self, size: u64) -> io::Result<()> {
+        if self.temp.file().metadata()?.len() > size {
+            self.temp.file().set_len(0)?;
+        }
+        loop {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            buffer.resize(BUFFER, 0);
+            let count = self.temp.file().read_at(&mut buffer, self.position)?;
+            buffer.truncate(count);
+            self.position += count as u64;
+            self.buffer = self.hash.data(buffer);
+            if count == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// Puts the blob into the store, on disk, under its digest. A blob that is there already stays.

@@ -33,8 +33,13 @@ pub(super) struct Marker<'a> {
 }
 
 impl<'a> Marker<'a> {
-    /// Marks what the index and the living leases name.
-    pub(super) fn begin(store: &'a Store, keep_dead: bool) -> Result<Self, Error> {
+    /// Marks what the index and the living leases name. The time at which the lease `but` began does not
+    /// count.
+    pub(super) fn begin(
+        store: &'a Store,
+        keep_dead: bool,
+        but: Option<&str>,
+    ) -> Result<Self, Error> {
         let mut marker = Self { store, marked: Marked::default(), queue: Vec::new() };
         for entry in store.read_index()?.entries {
             marker.queue.extend(index::digest(&entry));
@@ -42,7 +47,8 @@ impl<'a> Marker<'a> {
         }
         for lease in store.living_leases(keep_dead)? {
             marker.queue.extend(lease.holds);
-            let moments = marker.marked.since.into_iter().chain(lease.since);
+            let since = lease.since.filter(|_| but != Some(lease.id.as_str()));
+            let moments = marker.marked.since.into_iter().chain(since);
             marker.marked.since = moments.min();
         }
         marker.run()?;

@@ -8,12 +8,14 @@
 mod auto;
 mod limit;
 mod mark;
+mod remove;
 mod survey;
 mod sweep;
 
 use std::path::PathBuf;
 
 pub use limit::CacheLimit;
+pub use remove::Removal;
 
 use crate::{Error, Store};
 
@@ -83,7 +85,7 @@ impl Store {
         self.end_session();
         let _index = self.lock_index()?;
         let _names = self.lock_gc()?;
-        let mut marker = mark::Marker::begin(self, options.dry_run)?;
+        let mut marker = mark::Marker::begin(self, options.dry_run, None)?;
         let cache = survey::survey(&mut marker)?;
         let (victims, used_bytes) =
             limit::apply(&cache, &marker.marked, options.build_cache, self)?;

@@ -25,6 +25,7 @@ pub(super) fn sweep(
         links: HashMap::new(),
     };
     sweep.temporary(&store.tare("tmp"))?;
+    sweep.temporary(&store.tare("partial"))?;
     for unit in victims {
         sweep.unit(store, unit)?;
     }
