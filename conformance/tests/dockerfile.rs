@@ -7,6 +7,9 @@
 //! `differs.json` is what to change in that result (a JSON merge patch, RFC 7386), and
 //! `conformance/dockerfile-reasons/tare` says why. `ARG` entries of the history are left out: what they
 //! hold differs between BuildKit's versions. `CASES='env label' cargo test …` tries those alone.
+//!
+//! In an ordinary user's namespace (`scripts/test-rootless`) those alone are tried that run a command, without
+//! the ones that need what nobody has there: `conformance/dockerfile-reasons/rootless`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a test is told what to try by its environment")]
@@ -32,6 +35,9 @@ fn images_are_as_buildkit_makes_them() {
     if let Ok(only) = std::env::var("CASES") {
         cases.retain(|case| only.split(' ').any(|name| case.ends_with(name)));
     }
+    if is_rootless() {
+        cases.retain(|case| runs(case) && !explained("rootless", name(case)));
+    }
     let machine = Machine::new();
     let base = base(&machine);
     let next = AtomicUsize::new(0);
@@ -53,10 +59,13 @@ fn images_are_as_buildkit_makes_them() {
 }
 
 fn differences(machine: &Machine, case: &Path, base: &Base) -> Vec<String> {
-    let name = case.file_name().unwrap().to_str().unwrap();
+    let name = name(case);
     let mut expected = golden(&case.join("expected.json"));
     if case.join("differs.json").exists() {
-        assert!(explained(name), "{name}: dockerfile-reasons/tare does not say why it differs");
+        assert!(
+            explained("tare", name),
+            "{name}: dockerfile-reasons/tare does not say why it differs"
+        );
         patch(&mut expected, golden(&case.join("differs.json")));
     }
     let mut actual = built(machine, case, name, base);
@@ -72,9 +81,26 @@ fn golden(file: &Path) -> Value {
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// Whether a line `case case …: reason` names the case.
-fn explained(name: &str) -> bool {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("dockerfile-reasons/tare");
+fn name(case: &Path) -> &str {
+    case.file_name().unwrap().to_str().unwrap()
+}
+
+/// Whether the Dockerfile runs a command: the rest is the same for every user.
+fn runs(case: &Path) -> bool {
+    let text = fs::read(case.join("Dockerfile")).unwrap();
+    text.split(|&byte| byte == b'\n').any(|line| line.starts_with(b"RUN"))
+}
+
+/// Whether all this is in another user namespace than the machine's own, which has all ids.
+fn is_rootless() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap();
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+/// Whether a line `case case …: reason` of the file of reasons names the case.
+fn explained(reasons: &str, name: &str) -> bool {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("dockerfile-reasons");
+    let file = folder.join(reasons);
     let text = fs::read_to_string(file).unwrap();
     let mut cases = text.lines().filter_map(|line| line.split_once(": "));
     cases.any(|(cases, _)| cases.split(' ').any(|case| case == name))

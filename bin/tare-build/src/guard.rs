@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use build::ProgramRunner;
+use crate::rootless;
 
 /// What the program was asked for, instead of a build.
 pub(crate) struct Guard {
@@ -31,7 +31,9 @@ impl Guard {
     /// Waits until the build is gone.
     pub(crate) fn stand(&self) -> anyhow::Result<ExitCode> {
         io::copy(&mut io::stdin(), &mut io::sink())?;
-        build::clean_up(&self.folder, &ProgramRunner::new(self.runtime.clone()));
+        // <store>/tare/build/tmp/BUILD
+        let build_dir = self.folder.ancestors().nth(2).unwrap_or(&self.folder);
+        build::clean_up(&self.folder, &rootless::runner(self.runtime.clone(), build_dir));
         Ok(ExitCode::SUCCESS)
     }
 }

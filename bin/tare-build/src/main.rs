@@ -11,6 +11,7 @@ mod failure;
 mod guard;
 mod output;
 mod progress;
+mod rootless;
 mod secrets;
 mod tending;
 
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use build::{BuildOptions, ContextSource, DockerfileSource, Inputs, ProgramRunner};
+use build::{BuildOptions, ContextSource, DockerfileSource, Inputs};
 use cli::ErrorExt as _;
 use store::Store;
 
@@ -37,17 +38,20 @@ fn run() -> anyhow::Result<ExitCode> {
         return guard.stand();
     }
     let arguments: Arguments = cli::parse()?;
+    let call = arguments.call();
+    if call.is_build() {
+        rootless::enter()?;
+    }
     let interrupt = cli::Interrupt::install().context("cannot handle signals")?;
     let inputs = inputs(&arguments)?;
-    let call = arguments.call();
     if !call.is_build() {
         return call.run(&arguments, inputs);
     }
     let outputs = Outputs::resolve(&arguments)?;
     let options = BuildOptions { unlisted: !outputs.to_store(), ..arguments.options()? };
-    let runner = ProgramRunner::new(runtime(&arguments)?);
     let store = Store::open(&arguments.store.path()?)?;
     let tending = tending::Tending::resolve()?;
+    let runner = rootless::runner(runtime(&arguments)?, &store.build_dir());
     let report = progress::report(arguments.progress()?);
     let progress = Explained::new(&*report);
     let stop = build::Interrupt::watching(interrupt.flag());

@@ -61,7 +61,7 @@ fn missing_sources_and_sources_outside() {
 
 #[test]
 fn a_command_that_fails_commits_nothing() {
-    for driver in ["erofs", "directory"] {
+    for driver in machine::drivers() {
         let machine = Machine::new();
         let dockerfile = "FROM busybox:base\nRUN echo first; echo last words >&2; exit 42\n";
         let said = machine.build(dockerfile, &["-t", "app", "--driver", driver]);
@@ -113,6 +113,10 @@ fn a_corrupt_base_is_noticed() {
 
 #[test]
 fn a_full_disk() {
+    // Only root can mount a small disk.
+    if machine::is_rootless() {
+        return;
+    }
     let machine = Machine::new();
     let small = machine.path("small");
     fs::create_dir(&small).unwrap();
@@ -214,7 +218,8 @@ fn what_a_killed_build_and_its_guard_left_is_gone_after_the_next() {
     kill_by_arguments(guard.as_bytes());
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_ne!(machine.mounts(), [] as [String; 0]);
+    // An ordinary user's mounts are nobody else's.
+    assert_eq!(machine.mounts().is_empty(), machine::is_rootless());
     let said = machine.build("FROM busybox:base\nRUN true\n", &[]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     machine.assert_clean();
@@ -262,7 +267,9 @@ fn a_silent_runtime_can_be_interrupted() {
     let machine = Machine::new();
     let runtime = machine.path("hangs");
     let seconds = format!("{}7", 1_000_000 + std::process::id());
-    let script = format!("#!/bin/sh\n[ $1 = run ] || exit 0\nexec sleep {seconds} >&- 2>&-\n");
+    let script = format!(
+        "#!/bin/sh\ncase \" $* \" in *\" run \"*) ;; *) exit 0;; esac\nexec sleep {seconds} >&- 2>&-\n"
+    );
     fs::write(&runtime, script).unwrap();
     fs::set_permissions(&runtime, fs::Permissions::from_mode(0o755)).unwrap();
     machine.file("Dockerfile", "FROM busybox:base\nRUN true\n");

@@ -73,6 +73,10 @@ impl Drop for SmallDisk<'_> {
 
 #[test]
 fn a_bomb_fills_the_disk_and_leaves_nothing() {
+    // Only root can mount a small disk.
+    if machine::is_rootless() {
+        return;
+    }
     let machine = Machine::empty();
     let disk = SmallDisk::mount(&machine);
     for (name, program) in [

@@ -123,7 +123,7 @@ fn triggers_run_in_the_image_that_builds_on_it() {
 
 #[test]
 fn only_what_a_command_changed_is_in_its_layer() {
-    for driver in ["erofs", "directory"] {
+    for driver in machine::drivers() {
         let machine = Machine::new();
         let dockerfile = "FROM busybox:base\n\
             RUN mkdir -p /a/b && echo x > /a/b/c && rm /etc/group && touch /etc\n";

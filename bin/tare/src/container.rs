@@ -160,8 +160,7 @@ impl Root {
             .recursive(true)
             .mode(0o700)
             .create(&names)
-            .with_context(|| cannot("make", &names))
-            .hint_with(needs_root)?;
+            .with_context(|| cannot("make", &names))?;
         let path = self.path.join("lock");
         let file = File::create(&path).with_context(|| cannot("open", &path))?;
         flock(&file, FlockOperation::LockExclusive).with_context(|| cannot("lock", &path))?;
@@ -299,10 +298,6 @@ fn nearest(name: &str, all: &[Container]) -> Option<String> {
     let names = all.iter().map(|one| one.record.name.as_str());
     let near = cli::nearest(name, names).join(", ");
     (!near.is_empty()).then(|| format!("did you mean {near}?"))
-}
-
-fn needs_root() -> Option<String> {
-    (!rustix::process::geteuid().is_root()).then(|| "containers need root".to_owned())
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {

@@ -12,6 +12,7 @@ mod container;
 mod init;
 mod log;
 mod monitor;
+mod rootless;
 mod runtime;
 mod signals;
 
@@ -65,6 +66,8 @@ enum Command {
     Store(command::family::Arguments),
     /// An OCI runtime: tare-runtime
     Runtime(command::family::Arguments),
+    /// Run a command as root of a user namespace, where bundles can be mounted without being root
+    Unshare(command::unshare::Arguments),
     /// Watch a container that runs in the background
     #[command(hide = true)]
     Monitor(command::monitor::Arguments),
@@ -107,6 +110,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Build(arguments) => command::family::run("tare-build", &arguments, &context),
         Command::Store(arguments) => command::family::run("tare-store", &arguments, &context),
         Command::Runtime(arguments) => command::family::run("tare-runtime", &arguments, &context),
+        Command::Unshare(arguments) => command::unshare::run(&arguments),
         Command::Monitor(arguments) => command::monitor::run(&arguments, &context),
     }
 }

@@ -40,6 +40,7 @@ pub trait Runner: Sync {
 #[derive(Clone, Debug)]
 pub struct ProgramRunner {
     program: PathBuf,
+    state: Option<PathBuf>,
 }
 
 /// How often the runner looks at the interrupt while the container is silent.
@@ -51,12 +52,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl ProgramRunner {
     /// A runner that starts `program`: a path, or a name to be found in `$PATH`.
     pub fn new(program: PathBuf) -> Self {
-        Self { program }
+        Self { program, state: None }
+    }
+
+    /// The same, with the runtime's state in a directory, which the runtime makes (`--root`).
+    pub fn with_state(self, state: PathBuf) -> Self {
+        Self { state: Some(state), ..self }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        if let Some(state) = &self.state {
+            command.arg("--root").arg(state);
+        }
+        command
     }
 
     /// Calls the program and waits; nobody hears what it says.
     fn call(&self, arguments: &[&str]) {
-        let _ = Command::new(&self.program)
+        let _ = self
+            .command()
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -102,7 +117,7 @@ impl Runner for ProgramRunner {
         interrupt: &Interrupt,
     ) -> io::Result<i32> {
         let (mut reader, writer) = io::pipe()?;
-        let mut command = Command::new(&self.program);
+        let mut command = self.command();
         command.arg("run").arg("--bundle").arg(bundle).arg(id);
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         // A group of its own: Ctrl-C on the terminal is for the builder alone, which then cleans up.

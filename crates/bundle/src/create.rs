@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use image::RunOptions;
+use image::{RunOptions, UserNamespace};
 use rootfs::{Driver, Mount, Prepared, ReadWrite};
 use store::{Holder, Image, Lease, Store};
 
@@ -123,6 +123,10 @@ impl Draft {
         let mut run = options.run.clone();
         run.rootfs = "rootfs".into();
         run.read_only |= options.read_only_rootfs;
+        run.user_namespace = rootfs::ids().map(|ids| UserNamespace {
+            has_tty_group: ids.has_group(5),
+            sets_groups: ids.sets_groups(),
+        });
         if !options.read_only_rootfs {
             volumes::add(&self.dir.join("rootfs"), &image.config.config.volumes, &mut run)?;
         }

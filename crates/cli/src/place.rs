@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use crate::ErrorExt as _;
+use crate::{ErrorExt as _, user};
 
 /// The flag `--store`, the same in all programs: `#[command(flatten)] store: cli::StoreFlag`.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -45,7 +45,7 @@ pub fn store_path(flag: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(path) = flag.or_else(|| variable("TARE_STORE")) {
         return Ok(path);
     }
-    if rustix::process::geteuid().is_root() {
+    if user().is_root() {
         return Ok("/var/lib/tare".into());
     }
     variable("XDG_DATA_HOME")
@@ -59,7 +59,7 @@ pub fn store_path(flag: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 /// Where the state of running containers is: `/run/tare` for root, `$XDG_RUNTIME_DIR/tare` for others,
 /// and below `/tmp` where that is not set.
 pub fn runtime_dir() -> PathBuf {
-    let user = rustix::process::geteuid();
+    let user = user();
     if user.is_root() {
         return "/run/tare".into();
     }

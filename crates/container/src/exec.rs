@@ -29,7 +29,7 @@ use crate::spec::{check_process, read_json};
 use crate::state::{Record, StateDir, Status};
 use crate::sync::{self, Channel, Message};
 use crate::syscalls;
-use crate::{console, namespaces, notice, tenant};
+use crate::{console, id_map, namespaces, notice, tenant};
 
 /// How a process is executed in a container; runc's flags of the same names.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +85,8 @@ pub fn exec(root: &Path, id: &ContainerId, options: &ExecOptions) -> Result<i32>
             return Err(Error::spec("--preserve-fds", format!("descriptor {fd} is not open")));
         }
     }
+    // While /proc is the host's.
+    let _ = id_map::in_user_namespace();
     signals::heed_what_the_caller_ignores();
     let dir = StateDir::new(root, id);
     let record = dir.load()?;

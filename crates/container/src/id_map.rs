@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, Spec};
 use rustix::fs::{Mode, OFlags};
@@ -43,11 +44,17 @@ pub(crate) fn write(pid: Pid, linux: &Linux) -> Result<()> {
 
 /// Whether the caller is in a user namespace other than the machine's first: user 0 there, as under an
 /// ordinary user's podman, has no rights on the machine.
+///
+/// It is looked up once: asked before, it speaks of the caller's namespace also inside a container, where an
+/// image has the say over `/proc`.
 #[must_use]
 pub fn in_user_namespace() -> bool {
-    let map = kernel_file::read("/proc/self/uid_map").unwrap_or_default();
-    // The first namespace maps all ids to themselves (user_namespaces(7)).
-    !map.is_empty() && !map.split_whitespace().eq(["0", "0", "4294967295"])
+    static ANSWER: OnceLock<bool> = OnceLock::new();
+    *ANSWER.get_or_init(|| {
+        let map = kernel_file::read("/proc/self/uid_map").unwrap_or_default();
+        // The first namespace maps all ids to themselves (user_namespaces(7)).
+        !map.is_empty() && !map.split_whitespace().eq(["0", "0", "4294967295"])
+    })
 }
 
 /// Whether the mappings are the one that everybody may write.

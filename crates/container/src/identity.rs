@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 
 use crate::error::{Doing, Result};
+use crate::id_map;
 
 /// Capabilities as the kernel's bits.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,9 +48,9 @@ fn change_user(process: &Process, mapped: bool) -> Result<()> {
     let groups: Vec<_> =
         user.additional_gids().iter().flatten().map(|&gid| Gid::from_raw(gid)).collect();
     match rustix::thread::set_thread_groups(&groups) {
-        // A user namespace made without privileges forbids setgroups(2); its own word for that lies in
-        // the container's /proc, where an image could say it too.
-        Err(Errno::PERM) if groups.is_empty() && mapped => {}
+        // A user namespace made without privileges, the container's or one around it, forbids setgroups(2);
+        // its own word for that lies in the container's /proc, where an image could say it too.
+        Err(Errno::PERM) if groups.is_empty() && (mapped || id_map::in_user_namespace()) => {}
         set => set.doing(|| "set the additional groups".into())?,
     }
     let (uid, gid) = (Uid::from_raw(user.uid()), Gid::from_raw(user.gid()));

@@ -83,6 +83,8 @@ pub(crate) fn launch(
     starts_at_once: bool,
 ) -> Result<Launched> {
     check_descriptors(options)?;
+    // While /proc is the host's.
+    let _ = id_map::in_user_namespace();
     footprint::end_part();
     signals::heed_what_the_caller_ignores();
     let mut bundle = Bundle::load(&options.bundle)?;

@@ -26,7 +26,7 @@ pub use platform::{Platform, PlatformError};
 pub use reference::{Reference, ReferenceError};
 pub use run::{
     Device, Error, Mount, MountKind, Network, ParseError, Propagation, Resources, RunOptions,
-    Seccomp, Ulimit, parse, runtime_spec,
+    Seccomp, Ulimit, UserNamespace, parse, runtime_spec,
 };
 pub use time::{DateTime, DateTimeError};
 pub use user::{User, UserError, Users};

@@ -76,12 +76,33 @@ pub enum Error {
         /// To what, inside the tree.
         path: LayerPath,
     },
+    /// The user namespace has no such owner.
+    #[error("cannot give {path:?} to {uid}:{gid}: the user namespace {}", missing(*.count, .user))]
+    NoId {
+        /// The file.
+        path: PathBuf,
+        /// Its user.
+        uid: u32,
+        /// Its group.
+        gid: u32,
+        /// How many users the namespace has.
+        count: u64,
+        /// Whose namespace it is: name, else number.
+        user: String,
+    },
     /// The target of an unpack has something in it already.
     #[error("{0:?} is not empty")]
     NotEmpty(PathBuf),
 }
 
 impl Error {
+    /// The file cannot belong to these, in this process's user namespace.
+    pub(crate) fn no_id(path: &Path, uid: u32, gid: u32) -> Self {
+        let (path, ids) = (path.to_owned(), crate::ids());
+        let user = crate::user_namespace::owner().unwrap_or_else(|| "USER".to_owned());
+        Self::NoId { path, uid, gid, count: ids.map_or(0, crate::Ids::users), user }
+    }
+
     /// An [`Error::Io`] maker, for `map_err`.
     pub(crate) fn io<E: Into<io::Error>>(
         verb: &'static str,
@@ -89,5 +110,18 @@ impl Error {
     ) -> impl FnOnce(E) -> Self + use<E> {
         let path = path.to_owned();
         move |error| Self::Io { verb, path, source: error.into() }
+    }
+}
+
+/// What the namespace lacks, and where its user gets it.
+fn missing(count: u64, user: &str) -> String {
+    match count {
+        0 | 1 => format!(
+            "has no other id than root's: give {user} some with a line {user}:100000:65536 in \
+             /etc/subuid and in /etc/subgid, and install newuidmap (package uidmap)"
+        ),
+        count => format!(
+            "has {count} ids: give {user} more with a further line in /etc/subuid and in /etc/subgid"
+        ),
     }
 }

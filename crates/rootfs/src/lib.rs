@@ -28,6 +28,7 @@ mod prepare;
 mod remove;
 mod unmount;
 mod unpack;
+pub mod user_namespace;
 mod xattrs;
 
 pub use capture::{Lower, capture};
@@ -40,3 +41,4 @@ pub use prepare::{Base, LayerTar, Prepared, prepare, prepare_over};
 pub use remove::remove;
 pub use unmount::{is_mounted, unmount};
 pub use unpack::{unpack, unpack_over};
+pub use user_namespace::{Ids, ids};

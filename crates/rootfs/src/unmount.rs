@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::mount::UnmountFlags;
 
-use crate::Error;
 use crate::mount::SOURCE;
+use crate::{Error, ids};
 
 /// Unmounts the root file system at `target`, as often as it is mounted there. It is no error if
 /// nothing is mounted or `target` does not exist. A mount in use goes as soon as its last user does.
@@ -72,7 +72,9 @@ fn parse_line(line: &[u8]) -> Option<TableEntry> {
     let mut fields = fields.skip_while(|&field| field != b"-").skip(1);
     let (filesystem, source) = (fields.next()?, fields.next()?);
     // An EROFS stands at the target only for a moment, while the overlay over it is made.
-    let is_ours = source == SOURCE.as_bytes() || filesystem == b"erofs";
+    // In a user namespace of our own nobody else uses fuse-overlayfs, which says nothing but its name.
+    let by_fuse = filesystem == b"fuse.fuse-overlayfs" && ids().is_some();
+    let is_ours = source == SOURCE.as_bytes() || filesystem == b"erofs" || by_fuse;
     Some(TableEntry { mountpoint: PathBuf::from(OsString::from_vec(mountpoint)), is_ours })
 }
 

@@ -3,6 +3,9 @@
 //! Every file is made through its directory's descriptor, which was opened below the target without
 //! following a symbolic link (openat2(2), RESOLVE_BENEATH). Directories get their owner, mode,
 //! attributes and time at the end, when nothing is made in them any more.
+//!
+//! In a user namespace nobody can make a device: those are left out, as every builder and engine of
+//! ordinary users does. A layer that has one keeps it.
 
 mod content;
 mod metadata;
@@ -23,7 +26,7 @@ use rustix::io::Errno;
 use tree::{Device, FileContent, LayerPath, Metadata, Node, NodeId, NodeKind, Tree};
 
 use crate::remove::{clear, remove};
-use crate::{Base, Error, LayerTar};
+use crate::{Base, Error, LayerTar, ids};
 use content::Tars;
 
 /// Writes the tree to `target`, which is made where missing, and must be empty. Layer n of the tree
@@ -147,6 +150,9 @@ impl Unpacker<'_> {
         let node = self.tree.node(id);
         self.open_parent(&path)?;
         if self.over.is_some() && self.is_there(&path, node.is_directory())? {
+            return Ok(());
+        }
+        if is_device(node) && ids().is_some() {
             return Ok(());
         }
         if node.links > 1 && !node.is_directory() {
@@ -278,6 +284,12 @@ impl Unpacker<'_> {
     /// Setting owners and attributes is what fails first without root.
     fn refused(&self, path: &LayerPath, (verb, error): (&'static str, Errno)) -> Error {
         match error {
+            // The owner is none that the user namespace has (chown(2)).
+            Errno::INVAL if verb == metadata::OWNER && ids().is_some() => {
+                let metadata = self.tree.lookup(path).map(|id| self.metadata(self.tree.node(id)));
+                let (uid, gid) = metadata.map_or((0, 0), |metadata| (metadata.uid, metadata.gid));
+                Error::no_id(&self.full(path), uid, gid)
+            }
             Errno::PERM => Error::Privilege { verb, path: path.clone() },
             error => Error::io(verb, &self.full(path))(error),
         }
@@ -295,6 +307,10 @@ impl Unpacker<'_> {
     fn full(&self, path: &LayerPath) -> PathBuf {
         below(self.target, path)
     }
+}
+
+fn is_device(node: &Node) -> bool {
+    matches!(node.kind, NodeKind::CharDevice(_) | NodeKind::BlockDevice(_))
 }
 
 fn open_below(root: &OwnedFd, path: &LayerPath) -> Result<OwnedFd, Errno> {

@@ -24,9 +24,13 @@ pub(crate) fn belongs_in_layer(name: &[u8]) -> bool {
     }
 }
 
-/// Whether an attribute is overlayfs's own.
+/// Marks an upper directory that fuse-overlayfs writes to.
+pub(crate) const MADE_BY_FUSE: &str = "user.overlay.tare-fuse";
+
+/// Whether an attribute is overlayfs's own, or fuse-overlayfs's.
 pub(crate) fn is_overlay(name: &[u8]) -> bool {
-    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
+    let prefixes = [&b"trusted.overlay."[..], b"user.overlay.", b"user.fuseoverlayfs."];
+    prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// All attributes of an open file that belong in a layer.

@@ -1,5 +1,8 @@
 //! A scratch machine for a test: a folder with a store that holds a small base image, a context, and
 //! the programs that `cargo build` left beside the tests. When it goes, so do its mounts.
+//!
+//! The tests run as root and, by `scripts/as-user`, as an ordinary user, whose builds mount where nobody else
+//! sees it.
 
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -15,6 +18,21 @@ use serde_json::Value;
 
 /// The base image's name in every machine's store.
 pub(crate) const BASE: &str = "busybox:base";
+
+/// Whether the tests, and so the builds, are an ordinary user's.
+pub(crate) fn is_rootless() -> bool {
+    !rustix::process::geteuid().is_root()
+}
+
+/// The drivers that work for who runs the tests.
+pub(crate) fn drivers() -> &'static [&'static str] {
+    if is_rootless() { &["directory"] } else { &["erofs", "directory"] }
+}
+
+/// By which number the machine knows the user of a container: scripts/as-user says which an ordinary user has.
+pub(crate) fn outer_id(user: u32) -> u32 {
+    if is_rootless() { 3_000_000 + user - 1 } else { user }
+}
 
 /// A folder with a store, a context and the base image.
 pub(crate) struct Machine {
@@ -164,7 +182,12 @@ impl Machine {
 
     /// Mount points below this machine's folder.
     pub(crate) fn mounts(&self) -> Vec<String> {
-        let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        self.mounts_of("self")
+    }
+
+    /// Those that a process sees.
+    pub(crate) fn mounts_of(&self, process: impl std::fmt::Display) -> Vec<String> {
+        let table = fs::read_to_string(format!("/proc/{process}/mountinfo")).unwrap_or_default();
         let point = |line: &str| line.split(' ').nth(4).unwrap().to_owned();
         let below = self.dir.path().to_str().unwrap();
         table.lines().map(point).filter(|point| point.starts_with(below)).collect()

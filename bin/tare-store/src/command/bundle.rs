@@ -43,9 +43,11 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
 }
 
 fn make(arguments: &Arguments, store: &Store) -> anyhow::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(anyhow!("a bundle's root file system is mounted, and that needs root"))
-            .hint("try it with sudo");
+    if !rootfs::user_namespace::can_mount() {
+        return Err(anyhow!("a bundle's root file system is mounted, and that needs root")).hint(
+            "try it with sudo, or be root of a user namespace for as long as the bundle is to \
+                 last: tare unshare",
+        );
     }
     let (_, descriptor) = find::descriptor(store, &arguments.image)?;
     let image = match &arguments.platform {

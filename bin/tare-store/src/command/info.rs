@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rootfs::Driver;
+use rootfs::user_namespace::UserNamespaceError;
 use serde::Serialize;
 use store::Store;
 
@@ -29,6 +30,9 @@ struct Info {
     driver: String,
     /// Why that driver.
     driver_reason: String,
+    /// What an ordinary user has of a user namespace; nothing for root, who needs none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rootless: Option<String>,
     kernel: String,
     /// Entries of the index.
     images: usize,
@@ -40,8 +44,13 @@ struct Info {
     free_bytes: u64,
 }
 
-pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {
-    let info = info(store)?;
+/// `refused`: why there is no user namespace.
+pub(crate) fn run(
+    arguments: &Arguments,
+    store: &Store,
+    refused: Option<UserNamespaceError>,
+) -> anyhow::Result<ExitCode> {
+    let info = info(store, refused)?;
     if arguments.json {
         cli::print_json(&info)?;
         return Ok(ExitCode::SUCCESS);
@@ -51,12 +60,15 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
     cli::print(format_args!("Cache:   {}", cli::bytes(info.cache_bytes)))?;
     cli::print(format_args!("Free:    {}", cli::bytes(info.free_bytes)))?;
     cli::print(format_args!("Driver:  {} ({})", info.driver, info.driver_reason))?;
+    if let Some(rootless) = &info.rootless {
+        cli::print(format_args!("Rootless: {rootless}"))?;
+    }
     cli::print(format_args!("Kernel:  {}", info.kernel))?;
     cli::print(format_args!("Version: {}", info.version))?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn info(store: &Store) -> anyhow::Result<Info> {
+fn info(store: &Store, refused: Option<UserNamespaceError>) -> anyhow::Result<Info> {
     let root = store.root();
     let (driver, driver_reason) = Driver::probe(root);
     let mut seen = Seen::default();
@@ -69,12 +81,22 @@ fn info(store: &Store) -> anyhow::Result<Info> {
         store: root.to_owned(),
         driver: driver.to_string(),
         driver_reason,
+        rootless: rootless(refused),
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
         images: store.references()?.len(),
         image_bytes,
         cache_bytes,
         free_bytes: free.unwrap_or(0),
     })
+}
+
+fn rootless(refused: Option<UserNamespaceError>) -> Option<String> {
+    if let Some(error) = refused {
+        let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        return Some(format!("not here: {error}{hint}"));
+    }
+    let ids = rootfs::ids()?;
+    Some(format!("in a user namespace with {} ids, for user {}", ids.users(), cli::user().as_raw()))
 }
 
 /// Files that were counted already.

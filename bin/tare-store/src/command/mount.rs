@@ -54,9 +54,9 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
     let (Some(name), Some(dir)) = (&arguments.image, &arguments.dir) else {
         return list(arguments.json);
     };
-    if !rustix::process::geteuid().is_root() {
+    if !rootfs::user_namespace::can_mount() {
         return Err(anyhow!("mounting needs root"))
-            .hint("try it with sudo; tree, cat and unpack do without");
+            .hint("try it with sudo, or in tare unshare; tree, cat and unpack do without");
     }
     let (found, image) = find::image(store, name, arguments.platform.as_ref())?;
     bundle::mount(store, &image, dir, &records(), arguments.driver, &found)

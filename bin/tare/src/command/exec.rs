@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
 use cli::ErrorExt as _;
+use rustix::process::Pid;
 
 use crate::Context;
 use crate::attach::{Attached, Input, Output, Plan, Start};
@@ -74,6 +75,9 @@ fn exec(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     // docker's code for these two.
     let container = context.root.find(arguments.container()).exit_code(1)?;
     check(arguments, &container).exit_code(1)?;
+    if let Some(process) = container.process().and_then(|process| Pid::from_raw(process.pid)) {
+        crate::rootless::join(process)?;
+    }
     let files = Files::write(&container, arguments)?;
     let runtime = Runtime::of(&container);
     let words = ["exec", "--detach", "--process"].map(OsStr::new);

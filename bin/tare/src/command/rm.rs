@@ -22,23 +22,36 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
+    if arguments.force {
+        // From outside a namespace its user may do so, from another namespace not.
+        for container in arguments.containers.iter().filter_map(|it| context.root.find(it).ok()) {
+            end(&container)?;
+        }
+    }
+    crate::rootless::enter()?;
     super::each(&arguments.containers, context, |container| remove(container, arguments.force))
+}
+
+/// Kills a container that runs.
+fn end(container: &Container) -> anyhow::Result<()> {
+    if !container.status().is_running() {
+        return Ok(());
+    }
+    let killed = Runtime::of(container).kill(container.record.id.as_str(), "9");
+    match container.process() {
+        Some(process) if process.is_alive() => {
+            killed?;
+            process.wait_end(None).map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn remove(container: &Container, force: bool) -> anyhow::Result<()> {
     let runtime = Runtime::of(container);
     let id = container.record.id.as_str();
     match container.status() {
-        Status::Running { .. } if force => {
-            let killed = runtime.kill(id, "9");
-            match container.process() {
-                Some(process) if process.is_alive() => {
-                    killed?;
-                    process.wait_end(None)?;
-                }
-                _ => {}
-            }
-        }
+        Status::Running { .. } if force => end(container)?,
         Status::Running { .. } | Status::Created => return Err(running(container)),
         Status::Exited { .. } | Status::Dead => {}
     }

@@ -82,6 +82,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> anyhow::Result<Ex
 
 fn launch(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> {
     check(arguments)?;
+    crate::rootless::enter()?;
     let interrupt = cli::Interrupt::install().context("cannot handle signals")?;
     let (container, lock) = create::create(arguments, context, &interrupt)?;
     let unfinished = Unfinished(Some(container));
@@ -95,10 +96,6 @@ fn launch(arguments: &Arguments, context: &Context) -> anyhow::Result<ExitCode> 
 }
 
 fn check(arguments: &Arguments) -> anyhow::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(anyhow!("containers need root: image and namespaces are mounted by it"))
-            .hint("try it with sudo");
-    }
     if !arguments.publish.is_empty() {
         return Err(anyhow!("there is no bridge network whose ports could be published"))
             .hint("leave -p out: the container is in the host's network, and so are its ports");

@@ -23,6 +23,16 @@ fn program(name: &str) -> PathBuf {
     path
 }
 
+/// Whether the tests, and so the containers, are an ordinary user's (`scripts/as-user`).
+pub fn is_rootless() -> bool {
+    !rustix::process::geteuid().is_root()
+}
+
+/// The drivers that work for who runs the tests.
+pub fn drivers() -> &'static [&'static str] {
+    if is_rootless() { &["directory"] } else { &["erofs", "directory"] }
+}
+
 pub struct World {
     dir: tempfile::TempDir,
 }

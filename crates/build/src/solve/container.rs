@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::{Device, Network, RunOptions};
+use image::{Device, Network, RunOptions, UserNamespace};
 
 use crate::options::BuildOptions;
 use crate::plan::{self, Run};
@@ -13,7 +13,10 @@ const CGROUP_PARENT: &str = "/tare";
 
 /// The container with this name, yet without mounts.
 pub(super) fn options(run: &Run, build: &BuildOptions, id: &str) -> RunOptions {
-    let parent = build.cgroup_parent.as_deref().unwrap_or(Path::new(CGROUP_PARENT));
+    let ids = rootfs::ids();
+    // An ordinary user's containers have cgroups only where the user says which.
+    let usual = ids.is_none().then_some(Path::new(CGROUP_PARENT));
+    let parent = build.cgroup_parent.as_deref().or(usual);
     let default = RunOptions::default();
     RunOptions {
         args: run.args.clone(),
@@ -30,7 +33,11 @@ pub(super) fn options(run: &Run, build: &BuildOptions, id: &str) -> RunOptions {
         devices: if run.insecure { loop_devices() } else { Vec::new() },
         shm_size: build.shm_size.unwrap_or(default.shm_size),
         ulimits: build.ulimits.clone(),
-        cgroups_path: Some(cgroup(parent, id)),
+        cgroups_path: parent.map(|parent| cgroup(parent, id)),
+        user_namespace: ids.map(|ids| UserNamespace {
+            has_tty_group: ids.has_group(5),
+            sets_groups: ids.sets_groups(),
+        }),
         ..default
     }
 }
@@ -72,5 +79,7 @@ fn loop_devices() -> Vec<Device> {
     };
     let control = node("/dev/loop-control".to_owned(), false, 10, 237);
     let loops = (0..8).map(|number| node(format!("/dev/loop{number}"), true, 7, number));
-    std::iter::once(control).chain(loops).collect()
+    // In a user namespace none can be made: those that the host has are shown.
+    let can_be = |device: &Device| rootfs::ids().is_none() || device.path.exists();
+    std::iter::once(control).chain(loops).filter(can_be).collect()
 }

@@ -29,6 +29,7 @@ use crate::{ImageConfig, UserError, Users};
 
 pub use options::{
     Device, Mount, MountKind, Network, Propagation, Resources, RunOptions, Seccomp, Ulimit,
+    UserNamespace,
 };
 pub use parse::ParseError;
 

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use oci_spec::runtime::{Mount as RuntimeMount, MountBuilder};
 
 use super::process::INIT;
-use super::{Error, Mount, MountKind, Propagation, RunOptions};
+use super::{Error, Mount, MountKind, Network, Propagation, RunOptions};
 
 /// The default mounts, less those whose place a mount of the user's takes, then the user's by depth.
 pub(super) fn mounts(options: &RunOptions) -> Result<Vec<RuntimeMount>, Error> {
@@ -83,15 +83,15 @@ fn check_source(mount: &Mount) -> Result<(), Error> {
 fn default_mounts(options: &RunOptions) -> Vec<RuntimeMount> {
     let shm = format!("size={}", options.shm_size);
     let read_write = if options.privileged { "rw" } else { "ro" };
+    let mut pts = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
+    if options.user_namespace.is_none_or(|namespace| namespace.has_tty_group) {
+        pts.push("gid=5");
+    }
     let mut mounts = vec![
         mount("proc", "/proc", &["nosuid", "noexec", "nodev"]),
         mount("tmpfs", "/dev", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        mount(
-            "devpts",
-            "/dev/pts",
-            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
-        ),
-        mount("sysfs", "/sys", &["nosuid", "noexec", "nodev", read_write]),
+        mount("devpts", "/dev/pts", &pts),
+        sysfs(options, read_write),
     ];
     if options.cgroup_mount {
         let options = ["nosuid", "noexec", "nodev", "relatime", read_write];
@@ -105,6 +105,17 @@ fn default_mounts(options: &RunOptions) -> Vec<RuntimeMount> {
     shm_mount.set_source(Some("shm".into()));
     mounts.push(shm_mount);
     mounts
+}
+
+/// Only who owns a network namespace may mount its sysfs; in a user namespace the host's is the host's, so
+/// that is shown.
+fn sysfs(options: &RunOptions, read_write: &str) -> RuntimeMount {
+    let words = ["nosuid", "noexec", "nodev", read_write];
+    if options.user_namespace.is_some() && options.network == Network::Host {
+        let words = ["rbind", "rprivate"].into_iter().chain(words).map(str::to_owned);
+        return build("bind", "/sys".as_ref(), "/sys".as_ref(), words);
+    }
+    mount("sysfs", "/sys", &words)
 }
 
 fn mount(kind: &str, destination: &str, options: &[&str]) -> RuntimeMount {

@@ -39,6 +39,8 @@ pub struct RunOptions {
     pub host_capabilities: Option<u64>,
     /// The network that the container sees.
     pub network: Network,
+    /// The user namespace in which all of this is to be made; without one it is the machine's own.
+    pub user_namespace: Option<UserNamespace>,
     /// Further mounts; one at a default destination takes its place.
     pub mounts: Vec<Mount>,
     /// Directories that are to be there and writable, besides the image's volumes; absolute in the
@@ -98,6 +100,7 @@ impl Default for RunOptions {
             cap_drop: Vec::new(),
             host_capabilities: None,
             network: Network::default(),
+            user_namespace: None,
             mounts: Vec::new(),
             volumes: Vec::new(),
             devices: Vec::new(),
@@ -118,6 +121,15 @@ impl Default for RunOptions {
             stop_signal: None,
         }
     }
+}
+
+/// What an ordinary user's user namespace is like, in which containers are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserNamespace {
+    /// Whether it has the group 5, to which terminals belong.
+    pub has_tty_group: bool,
+    /// Whether processes in it may have supplementary groups (user_namespaces(7), `setgroups`).
+    pub sets_groups: bool,
 }
 
 /// The network that a container sees.

@@ -22,7 +22,10 @@ pub(super) fn process(
     users: &Users,
 ) -> Result<Process, Error> {
     let name = options.user.as_deref().unwrap_or(&config.user);
-    let user = users.resolve(name, &options.group_add)?;
+    let mut user = users.resolve(name, &options.group_add)?;
+    if options.user_namespace.is_some_and(|namespace| !namespace.sets_groups) {
+        user.groups.clear();
+    }
     let mut process = ProcessBuilder::default()
         .terminal(options.tty)
         .args(args(config, options)?)

@@ -63,6 +63,27 @@ pub(super) fn children(directory: &OwnedFd, opaque: Opaque) -> io::Result<Vec<Ch
     Ok(children)
 }
 
+/// What fuse-overlayfs says by names, where it cannot say it otherwise: the children, and whether the directory
+/// is opaque.
+pub(super) fn without_named_signs(children: Vec<Child>) -> (Vec<Child>, bool) {
+    let mut opaque = false;
+    let meant = |mut child: Child| match child.name.strip_prefix(b".wh.") {
+        Some(b".wh..opq") => {
+            opaque = true;
+            None
+        }
+        Some(gone) => {
+            child.name = gone.to_owned();
+            child.kind = Kind::Whiteout;
+            Some(child)
+        }
+        None => Some(child),
+    };
+    let mut children: Vec<_> = children.into_iter().filter_map(meant).collect();
+    children.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    (children, opaque)
+}
+
 fn child(directory: &OwnedFd, name: &[u8], opaque: Opaque) -> io::Result<Child> {
     let stat = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
     let device = Device { major: major(stat.st_rdev), minor: minor(stat.st_rdev) };
@@ -102,8 +123,8 @@ fn all_attributes(directory: &OwnedFd, name: &[u8]) -> io::Result<Xattrs> {
 }
 
 fn overlay<'a>(attributes: &'a Xattrs, name: &str) -> Option<&'a Vec<u8>> {
-    let get = |namespace| attributes.get(format!("{namespace}.overlay.{name}").as_bytes());
-    get("trusted").or_else(|| get("user"))
+    let get = |prefix| attributes.get(format!("{prefix}.{name}").as_bytes());
+    get("trusted.overlay").or_else(|| get("user.overlay")).or_else(|| get("user.fuseoverlayfs"))
 }
 
 /// A file's metadata in a layer.

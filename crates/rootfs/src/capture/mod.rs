@@ -2,7 +2,8 @@
 //!
 //! The upper directory holds what changed, in overlayfs's own signs (overlayfs.rst): a character
 //! device 0/0 for a name that is gone, `trusted.overlay.opaque` on a directory that hides what is
-//! below it. A layer has signs of its own (OCI image-spec, layer.md); the rest is the same.
+//! below it; in a user namespace `user.overlay.opaque`, and what fuse-overlayfs has in their place. A layer
+//! has signs of its own (OCI image-spec, layer.md); the rest is the same.
 //!
 //! What an entry is compared with is the lower tree: a file that was copied up without a change is no
 //! change, and neither is a directory of which only the time differs, as in containerd's differ.
@@ -53,8 +54,16 @@ pub fn capture<W: LayerSink>(
     exclude: &[LayerPath],
 ) -> Result<(), Error> {
     let root = openat(CWD, upper, DIRECTORY, Mode::empty()).map_err(Error::io("open", upper))?;
-    let capture =
-        Capture { upper, root, lower, out, exclude, stack: Vec::new(), names: HashMap::new() };
+    let capture = Capture {
+        upper,
+        root,
+        lower,
+        out,
+        exclude,
+        stack: Vec::new(),
+        names: HashMap::new(),
+        by_fuse: false,
+    };
     capture.run()
 }
 
@@ -72,6 +81,8 @@ struct Capture<'a, W: LayerSink> {
     stack: Vec<Directory>,
     /// The first name of each inode that has several.
     names: HashMap<u64, LayerPath>,
+    /// Whether fuse-overlayfs wrote it.
+    by_fuse: bool,
 }
 
 /// A directory that is being read.
@@ -111,8 +122,14 @@ impl<W: LayerSink> Capture<'_, W> {
         let read = |error| self.io("read", &path)(error);
         let stat = fstat(&open).map_err(read)?;
         let mut attributes = xattrs::all_of_file(&open).map_err(|e| self.io("read", &path)(e))?;
-        let opaque = Opaque::of(&attributes);
-        let children = list::children(&open, opaque).map_err(|e| self.io("read", &path)(e))?;
+        let mut opaque = Opaque::of(&attributes);
+        let mut children = list::children(&open, opaque).map_err(|e| self.io("read", &path)(e))?;
+        self.by_fuse |= path.is_root() && attributes.contains_key(xattrs::MADE_BY_FUSE.as_bytes());
+        if self.by_fuse {
+            let named;
+            (children, named) = list::without_named_signs(children);
+            opaque = if named { Opaque::Yes } else { opaque };
+        }
         attributes.retain(|name, _| xattrs::belongs_in_layer(name));
         let metadata = list::metadata(&stat, attributes);
 

@@ -17,6 +17,7 @@
 //! See the kernel's Documentation/filesystems/overlayfs.rst.
 
 mod context;
+mod fuse;
 mod lower;
 mod memory;
 mod upper;
@@ -35,8 +36,8 @@ use lower::Lower;
 pub use memory::mount_memory;
 use upper::Upper;
 
-use crate::Error;
 use crate::prepare::Prepared;
+use crate::{Error, ids};
 
 /// What stands as the source of our mounts in the mount table, and tells them from others'.
 pub(crate) const SOURCE: &str = "tare";
@@ -110,8 +111,13 @@ pub fn mount(prepared: &Prepared, rw: Option<&ReadWrite>, target: &Path) -> Resu
             None
         }
     };
-    let overlay = make_overlay(&lowers, upper.as_ref(), &place, target)?;
-    attach(&overlay, &place, target)?;
+    match (make_overlay(&lowers, upper.as_ref(), &place, target), rw.zip(upper.as_ref())) {
+        (Ok(overlay), _) => attach(&overlay, &place, target)?,
+        (Err(refused), Some((rw, upper))) if ids().is_some() => {
+            fuse::mount(&lowers, upper, &rw.upper, target, refused)?;
+        }
+        (Err(refused), _) => return Err(refused),
+    }
     Ok(Mount { target: absolute, armed: true })
 }
 
@@ -162,6 +168,10 @@ fn overlay(
         [("redirect_dir", "nofollow"), ("metacopy", "off"), ("index", "off"), ("xino", "on")]
     {
         context.string(key, value)?;
+    }
+    if ids().is_some() {
+        // There nobody may write trusted attributes; its signs are then user.overlay.*
+        context.flag("userxattr")?;
     }
     set_directories(&context, lowers, upper, form)?;
     match upper {

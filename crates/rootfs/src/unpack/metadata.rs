@@ -12,6 +12,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use tree::{Metadata, Timestamp};
 
+use crate::ids;
 use crate::xattrs::belongs_in_layer;
 
 type Refused = (&'static str, Errno);
@@ -21,7 +22,7 @@ pub(super) fn set_open(file: impl AsFd, metadata: &Metadata) -> Result<(), Refus
     let file = file.as_fd();
     fchown(file, uid(metadata), gid(metadata)).map_err(|error| (OWNER, error))?;
     for (name, value) in attributes(metadata) {
-        fsetxattr(file, name, value, XattrFlags::empty()).map_err(|error| (ATTRIBUTE, error))?;
+        settled(name, fsetxattr(file, name, value, XattrFlags::empty()))?;
     }
     fchmod(file, mode(metadata)).map_err(|error| (MODE, error))?;
     futimens(file, &times(metadata)).map_err(|error| (TIME, error))
@@ -40,8 +41,7 @@ pub(super) fn set_named(
         .map_err(|error| (OWNER, error))?;
     let path = [format!("/proc/self/fd/{}/", directory.as_raw_fd()).as_bytes(), name].concat();
     for (attribute, value) in attributes(metadata) {
-        lsetxattr(path.as_slice(), attribute, value, XattrFlags::empty())
-            .map_err(|error| (ATTRIBUTE, error))?;
+        settled(attribute, lsetxattr(path.as_slice(), attribute, value, XattrFlags::empty()))?;
     }
     if !is_symlink {
         chmodat(directory, name, mode(metadata), AtFlags::empty())
@@ -50,10 +50,19 @@ pub(super) fn set_named(
     utimensat(directory, name, &times(metadata), no_follow).map_err(|error| (TIME, error))
 }
 
-const OWNER: &str = "set the owner of";
+pub(super) const OWNER: &str = "set the owner of";
 const ATTRIBUTE: &str = "set the extended attributes of";
 const MODE: &str = "set the mode of";
 const TIME: &str = "set the time of";
+
+/// What only the machine's root may set is left out in a user namespace: nobody there sees it either
+/// (xattr(7), "Trusted extended attributes").
+fn settled(name: &[u8], set: Result<(), Errno>) -> Result<(), Refused> {
+    match set {
+        Err(Errno::PERM) if name.starts_with(b"trusted.") && ids().is_some() => Ok(()),
+        set => set.map_err(|error| (ATTRIBUTE, error)),
+    }
+}
 
 fn attributes(metadata: &Metadata) -> impl Iterator<Item = (&[u8], &[u8])> {
     metadata

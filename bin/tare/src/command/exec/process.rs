@@ -1,5 +1,7 @@
 //! What a further process of a container gets: as its first process, but for what the options say.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use image::{ContainerConfig, ImageConfig, RunOptions};
 use oci_spec::runtime::{Process, Spec};
@@ -13,13 +15,21 @@ pub(super) fn process(container: &Container, arguments: &Arguments) -> anyhow::R
     let first = spec.process().clone().unwrap_or_default();
     let config = ImageConfig { config: defaults(&first, arguments), ..ImageConfig::default() };
     // As they are now: the container may have added some.
-    let users = bundle::read_users(&container.bundle().join("rootfs"))?;
+    let users = bundle::read_users(&rootfs(container))?;
     let spec = image::runtime_spec(&config, &options(&first, arguments)?, &users)?;
     let mut process = spec.process().clone().context("no process was described")?;
     process.set_rlimits(first.rlimits().clone());
     process.set_oom_score_adj(first.oom_score_adj());
     process.set_no_new_privileges(first.no_new_privileges());
     Ok(process)
+}
+
+/// The container's root: as it is mounted, or where only a user namespace sees that, as its first process has it.
+fn rootfs(container: &Container) -> PathBuf {
+    match container.process().filter(|_| rootfs::ids().is_some()) {
+        Some(process) => PathBuf::from(format!("/proc/{}/root", process.pid)),
+        None => container.bundle().join("rootfs"),
+    }
 }
 
 /// The first process' own settings, in the place of an image's.

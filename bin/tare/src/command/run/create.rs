@@ -122,8 +122,8 @@ fn labels(words: &[String]) -> BTreeMap<String, String> {
 
 fn options(arguments: &Arguments, record: &Record) -> anyhow::Result<RunOptions> {
     let mut options = arguments.flags.options(arguments.command())?;
-    // Without a parent of ours, which nobody would remove.
-    options.cgroups_path = Some(format!("/tare-{}", record.id).into());
+    // Without a parent of ours, which nobody would remove. An ordinary user has none to make one in.
+    options.cgroups_path = rootfs::ids().is_none().then(|| format!("/tare-{}", record.id).into());
     if options.hostname.is_none() && options.network != Network::Host {
         options.hostname = Some(record.id.short().to_owned());
     }
