@@ -137,7 +137,9 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         command => command,
     };
     let refused = match command {
-        Command::Gc(_) | Command::Prune(_) | Command::Fsck(_) | Command::Info(_) => rootless::try_enter()?,
+        Command::Gc(_) | Command::Prune(_) | Command::Fsck(_) | Command::Info(_) => {
+            rootless::try_enter()?
+        }
         _ => None,
     };
     let store = Store::open(&arguments.store.path()?)?;
