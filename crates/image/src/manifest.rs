@@ -54,6 +54,25 @@ pub fn index(images: impl IntoIterator<Item = (Descriptor, Platform)>) -> ImageI
         .expect("every required field is given")
 }
 
+/// Refuses a document that is a manifest and an index at once: readers that differ in what they take it for
+/// would see different images under one digest (image-spec, CVE-2021-41190).
+///
+/// # Errors
+/// It has both `manifests` and `layers`, or is no JSON object.
+pub fn check_kind(document: &[u8]) -> Result<(), serde_json::Error> {
+    #[derive(serde::Deserialize)]
+    struct Kinds {
+        manifests: Option<serde::de::IgnoredAny>,
+        layers: Option<serde::de::IgnoredAny>,
+    }
+    match serde_json::from_slice(document)? {
+        Kinds { manifests: Some(_), layers: Some(_) } => {
+            Err(serde::de::Error::custom("it is an index and a manifest at once"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// A layer of a docker image by the name that OCI has for the same; any other as it is.
 pub fn oci_layer(layer: &Descriptor) -> Descriptor {
     let media_type = match layer.media_type().to_string().as_str() {

@@ -174,7 +174,7 @@ pub enum Error {
         matches: Vec<String>,
     },
     /// An index has no image for the platform.
-    #[error("{digest} has no image for {wanted}; it has {}", .available.join(", "))]
+    #[error("{digest} has no image for {wanted}; it has {}", listed(.available))]
     NoPlatform {
         /// The index.
         digest: Digest,
@@ -234,4 +234,9 @@ pub(crate) fn through_io(error: Error) -> io::Error {
         Error::Io { source, .. } => source,
         other => io::Error::new(io::ErrorKind::InvalidData, other),
     }
+}
+
+/// What there is, or that there is nothing.
+fn listed(available: &[String]) -> String {
+    if available.is_empty() { "none at all".to_owned() } else { available.join(", ") }
 }

@@ -2,13 +2,29 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::Error;
 
+/// Opens a regular file for reading. Anything else is refused: a pipe would keep who reads it for ever.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let file = File::options().read(true).custom_flags(nonblocking).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(irregular()),
+    }
+}
+
+/// What is said of a pipe, a device or a directory in a file's place.
+pub(crate) fn irregular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it is no regular file")
+}
+
 /// The content of a file of at most `max` bytes; `None` where there is no file.
 pub(crate) fn read_optional(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Error> {
-    let file = match File::open(path) {
+    let file = match open(path) {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(Error::io("open", path)(error)),

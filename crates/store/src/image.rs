@@ -168,7 +168,8 @@ impl Store {
         descriptor: &Descriptor,
     ) -> Result<T, Error> {
         let bytes = self.read_blob(descriptor)?;
-        serde_json::from_slice(&bytes).map_err(|source| {
+        let parsed = manifest::check_kind(&bytes).and_then(|()| serde_json::from_slice(&bytes));
+        parsed.map_err(|source| {
             let path = manifest::digest(descriptor).map(|digest| self.blob_path(&digest));
             Error::Json { path: path.unwrap_or_default(), source }
         })

@@ -16,7 +16,7 @@ pub(crate) use hash::Hash;
 pub use reader::BlobReader;
 pub use writer::{Blob, BlobWriter};
 
-use crate::{Error, Store};
+use crate::{Error, Store, files};
 
 /// The largest blob that is read into memory, in bytes: manifests, indexes and configurations. Other
 /// tools stop at 4 MiB for a manifest; configurations have no limit of their own.
@@ -102,6 +102,10 @@ fn open(
 ) -> Result<fs::File, Error> {
     use ocidir::OciRead;
     let (digest, path) = (*digest, path.to_owned());
+    // The layout opens whatever is there, and would wait for whoever writes into a pipe.
+    if fs::metadata(&path).is_ok_and(|found| !found.is_file()) {
+        return Err(Error::Io { verb: "open", path, source: files::irregular() });
+    }
     layout.read_blob(descriptor).map_err(|error| match error {
         ocidir::Error::SizeMismatch { expected: want, found: got } => {
             Error::Size { digest, want, got, path }

@@ -8,6 +8,7 @@ use image::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, through_io};
+use crate::files;
 
 /// A reader of a blob that ends only when size and digest were right.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ impl BlobReader {
 
     /// Opens a file that has these bytes.
     pub(crate) fn open(path: &Path, want: Digest, size: u64) -> Result<Self, Error> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let file = files::open(path).map_err(Error::io("open", path))?;
         let got = file.metadata().map_err(Error::io("read", path))?.len();
         match got == size {
             true => Ok(Self::new(file, want, size, path.to_owned())),

@@ -142,7 +142,7 @@ impl Check<'_> {
         let toc = self.store.tare("layers").join(format!("{}.toc", file.want.hex()));
         let table = files::read_optional(&toc, MAX_TOC).ok().flatten();
         let table = table.and_then(|bytes| Changeset::decode(&bytes).ok());
-        let mut input = Hashed { file: File::open(&file.path)?, sha: Sha256::new(), check: self };
+        let mut input = Hashed { file: files::open(&file.path)?, sha: Sha256::new(), check: self };
         let read = table
             .as_ref()
             .map(|_| Changeset::read_tar(BufReader::with_capacity(BUFFER, &mut input)).ok());

@@ -129,6 +129,6 @@ impl<'a> Marker<'a> {
 fn starts_as_object(path: &std::path::Path) -> Result<bool, Error> {
     use std::io::Read;
     let mut first = [0];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read(&mut first));
+    let read = files::open(path).and_then(|mut file| file.read(&mut first));
     Ok(read.map_err(Error::io("read", path))? == 1 && first[0] == b'{')
 }

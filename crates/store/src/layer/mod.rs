@@ -53,7 +53,7 @@ impl Layer {
     }
 
     fn read_tar(&self) -> Result<Changeset, Error> {
-        let file = File::open(&self.tar).map_err(Error::io("open", &self.tar))?;
+        let file = files::open(&self.tar).map_err(Error::io("open", &self.tar))?;
         let reader = io::BufReader::with_capacity(256 << 10, file);
         Changeset::read_tar(reader)
             .map_err(|source| Error::Tar { layer: self.diff_id.to_string(), source })

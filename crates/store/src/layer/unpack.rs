@@ -12,7 +12,7 @@ use tree::Changeset;
 use super::Layer;
 use super::decode::{Decoded, decode};
 use crate::temp::Temp;
-use crate::{Error, Store};
+use crate::{Error, Store, files};
 
 /// Unpacks, checks and names a layer. Its tar is not there yet.
 pub(super) fn unpack(store: &Store, layer: &Descriptor, want: &DiffId) -> Result<Layer, Error> {
@@ -20,7 +20,7 @@ pub(super) fn unpack(store: &Store, layer: &Descriptor, want: &DiffId) -> Result
     let path = store.blob_path(&digest);
     // The size is checked here, the digest below: the whole file is read whatever the decoder does.
     drop(store.open_blob(layer)?);
-    let file = File::open(&path).map_err(Error::io("open", &path))?;
+    let file = files::open(&path).map_err(Error::io("open", &path))?;
     let mut input = Hashed::new(file);
     let is_plain = media_type::compression(layer.media_type().as_ref()) == Some(Compression::None)
         && digest == *want.digest();

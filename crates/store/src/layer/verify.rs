@@ -1,6 +1,5 @@
 //! Checking a layer's tar that somebody may have written to.
 
-use std::fs::File;
 use std::io::BufReader;
 
 use image::DiffId;
@@ -15,7 +14,7 @@ use crate::{Error, Store, files};
 /// may not be written stays as it is.
 pub(super) fn verify(store: &Store, diff_id: &DiffId) -> Result<Option<Layer>, Error> {
     let path = store.layer_path(diff_id, "tar");
-    let file = match File::open(&path) {
+    let file = match files::open(&path) {
         Ok(file) => file,
         Err(error) if files::is_absent(&error) => return Ok(None),
         Err(error) => return Err(Error::io("open", &path)(error)),
