@@ -210,6 +210,22 @@ fn push_sends_every_name_and_the_metadata_tells_the_digest_there() {
 }
 
 #[test]
+fn what_is_pushed_by_digest_has_no_tag() {
+    let (machine, registry) = (machine(), Registry::start());
+    let output = format!(
+        "type=image,push-by-digest=true,name-canonical=true,push=true,name={}",
+        registry.name("parts/amd64")
+    );
+    machine.built(SCRATCH, &["-o", &output, "--metadata-file", "meta.json"]);
+    let digest = text(&metadata(&machine), "containerimage.digest").to_owned();
+    let name = registry.name("parts/amd64");
+    sh(&machine, &format!("skopeo inspect --raw --tls-verify=false docker://{name}@{digest}"));
+    let tags =
+        sh(&machine, &format!("curl -s http://{}", name.replacen('/', "/v2/", 1) + "/tags/list"));
+    assert!(!tags.contains("latest"), "{tags}");
+}
+
+#[test]
 fn a_push_that_is_refused_is_an_error_and_the_image_stays() {
     let machine = machine();
     let said = machine.build(SCRATCH, &["-t", "127.0.0.1:1/app:1", "--push"]);

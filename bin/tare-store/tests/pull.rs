@@ -304,6 +304,31 @@ fn a_pull_that_was_killed_at_nine_tenths_costs_the_last_tenth() {
 }
 
 #[test]
+fn a_pull_may_be_killed_again_and_again() {
+    let registry = Registry::start(true);
+    let store = TempDir::new().unwrap();
+    for tenths in [0, 1, 2, 5, 8, 9] {
+        registry.tenths.store(tenths, Ordering::SeqCst);
+        registry.asked.store(0, Ordering::SeqCst);
+        let mut running = stalled(&registry, store.path());
+        let enough = (LAYER / 10 * tenths).saturating_sub(1 << 20);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while kept(store.path()) < enough {
+            assert!(Instant::now() < deadline, "{} bytes came", kept(store.path()));
+            thread::sleep(Duration::from_millis(10));
+        }
+        signal(&running, "-KILL");
+        running.0.wait().unwrap();
+        assert_eq!(names(store.path()).trim(), "[]");
+    }
+    registry.stall.store(false, Ordering::SeqCst);
+    let output = pull(store.path(), &["-q", &registry.name("app:1")]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let starts = registry.starts.lock().unwrap();
+    assert!(starts.is_sorted() && starts[4] > LAYER / 3, "{starts:?}");
+}
+
+#[test]
 fn what_a_killed_pull_left_is_believed_only_after_a_look() {
     let registry = Registry::start(false);
     for left in [vec![8; LAYER / 2], vec![7; LAYER], vec![8; LAYER], vec![7; LAYER + 1]] {

@@ -39,6 +39,33 @@ fn the_digest_is_printed_and_written_and_stays_the_same() {
 }
 
 #[test]
+fn without_a_tag_the_digest_is_the_name() {
+    let (world, registry) = (World::with_image(), Registry::start());
+    let name = registry.name("box");
+    let digest = world.ok(&["push", "-q", "--by-digest", "box", &name]);
+    assert_eq!(skopeo(&format!("{name}@{digest}")).0, digest);
+    let tags = world.run(&["list-tags", &name]);
+    assert!(!tags.out.contains("latest"), "{}", tags.out);
+}
+
+#[test]
+fn what_is_pulled_to_run_is_unpacked_on_its_way() {
+    let (world, registry) = (World::with_image(), Registry::start());
+    let name = registry.name("box:1");
+    world.ok(&["push", "-q", "box", &name]);
+    let config = world.json(&["inspect", "--config", "box"]);
+    let diff_id = config["rootfs"]["diff_ids"][0].as_str().unwrap();
+    let tar = format!("store/tare/layers/{}.tar", diff_id.trim_start_matches("sha256:"));
+    let other = World::new();
+    other.ok(&["pull", "-q", &name]);
+    assert!(!other.path(&tar).exists(), "nobody asked for it");
+    let other = World::new();
+    other.ok(&["pull", "-q", "--unpack", &name]);
+    let unpacked = std::fs::read(other.path(&tar)).unwrap();
+    assert_eq!(image::Digest::of(unpacked).to_string(), diff_id);
+}
+
+#[test]
 fn the_compression_is_chosen() {
     let (world, registry) = (World::with_image(), Registry::start());
     for (flags, ending) in [

@@ -32,6 +32,9 @@ pub struct Options {
     pub retries: Retries,
     /// How many layers are fetched at a time; 0 counts as 1.
     pub parallel: usize,
+    /// Whether a pulled layer is unpacked as soon as it is here, while others still come: for an image
+    /// that is to run.
+    pub unpack: bool,
 }
 
 impl Default for Options {
@@ -46,6 +49,7 @@ impl Default for Options {
             timeouts: Timeouts::default(),
             retries: Retries::default(),
             parallel: 3,
+            unpack: false,
         }
     }
 }

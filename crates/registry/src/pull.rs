@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use image::{Descriptor, Digest, ImageConfig, ImageManifest, Platform, Reference};
+use image::{Descriptor, DiffId, Digest, ImageConfig, ImageManifest, Platform, Reference};
 use store::{Holder, Store};
 
 use crate::Error;
@@ -105,8 +105,12 @@ impl Pull<'_> {
             .store
             .lease(&holds, Holder::Process)
             .map_err(|source| Error::store(format!("image {reference}"), source))?;
-        let platform = self.config(&found.manifest, config)?;
-        self.layers(layers)?;
+        let (platform, diff_ids) = self.config(&found.manifest, config)?;
+        let diff_ids = match self.session.options.unpack {
+            true => by_digest(&found.manifest, diff_ids).map_err(unusable)?,
+            false => BTreeMap::new(),
+        };
+        self.layers(layers, &diff_ids)?;
         let manifest = self.keep(&found.media_type, &found.bytes, found.digest)?;
         Ok(Pulled { manifest, platform })
     }
@@ -121,7 +125,7 @@ impl Pull<'_> {
                 let mut blobs = found.layers().map_err(unusable)?;
                 let config = found.config().map_err(unusable)?;
                 blobs.insert(config, found.manifest.config().clone());
-                self.layers(blobs)?;
+                self.layers(blobs, &BTreeMap::new())?;
                 self.keep(&found.media_type, &found.bytes, digest)
             }
             Document::Index(index) => {
@@ -134,7 +138,11 @@ impl Pull<'_> {
     }
 
     /// Fetches the configuration, and makes sure that it belongs to the manifest and the platform.
-    fn config(&self, manifest: &ImageManifest, digest: Digest) -> Result<Platform, Error> {
+    fn config(
+        &self,
+        manifest: &ImageManifest,
+        digest: Digest,
+    ) -> Result<(Platform, Vec<DiffId>), Error> {
         let blob = manifest.config();
         let action = format!("use configuration {}", blob.digest());
         let refuse = |failure| self.session.error(&action, failure);
@@ -149,14 +157,21 @@ impl Pull<'_> {
         check_config(&bytes, manifest, self.session.options.platform.as_ref()).map_err(refuse)
     }
 
-    /// Fetches the layers, several at a time. The first failure ends all of them.
-    fn layers(&self, layers: BTreeMap<Digest, Descriptor>) -> Result<(), Error> {
+    /// Fetches the layers, several at a time, and unpacks those whose diff IDs are given. The first failure
+    /// ends all of them.
+    fn layers(
+        &self,
+        layers: BTreeMap<Digest, Descriptor>,
+        diff_ids: &BTreeMap<Digest, DiffId>,
+    ) -> Result<(), Error> {
         let workers = self.session.options.parallel.clamp(1, layers.len().max(1));
         let queue = Mutex::new(layers.into_iter());
         let failed: Mutex<Option<Error>> = Mutex::new(None);
         let work = || {
             while let Some((digest, blob)) = lock(&queue).next() {
-                if let Err(error) = blob::fetch(self.session, self.store, &blob, digest) {
+                let fetched = blob::fetch(self.session, self.store, &blob, digest)
+                    .and_then(|()| self.unpack(&blob, diff_ids.get(&digest)));
+                if let Err(error) = fetched {
                     lock(&failed).get_or_insert(error);
                     return self.session.cancel.stop();
                 }
@@ -171,6 +186,15 @@ impl Pull<'_> {
         failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
 
+    /// Makes the layer's tar of a blob that is here.
+    fn unpack(&self, blob: &Descriptor, diff_id: Option<&DiffId>) -> Result<(), Error> {
+        let Some(diff_id) = diff_id.filter(|_| !self.session.cancel.is_stopped()) else {
+            return Ok(());
+        };
+        let failed = |source| Error::store(format!("layer {diff_id}"), source);
+        self.store.layer(blob, diff_id).map(drop).map_err(failed)
+    }
+
     fn keep(&self, media_type: &str, bytes: &[u8], digest: Digest) -> Result<Descriptor, Error> {
         self.store
             .put_blob(media_type, bytes)
@@ -178,12 +202,22 @@ impl Pull<'_> {
     }
 }
 
-/// Makes sure that a configuration belongs to the manifest, and is for the platform.
+/// What each layer's blob becomes unpacked.
+fn by_digest(
+    manifest: &ImageManifest,
+    diff_ids: Vec<DiffId>,
+) -> Result<BTreeMap<Digest, DiffId>, Failure> {
+    let digests = manifest.layers().iter().map(find::known);
+    digests.zip(diff_ids).map(|(digest, diff_id)| Ok((digest?, diff_id))).collect()
+}
+
+/// Makes sure that a configuration belongs to the manifest, and is for the platform. Gives that, and the
+/// layers' diff IDs.
 fn check_config(
     bytes: &[u8],
     manifest: &ImageManifest,
     wanted: Option<&Platform>,
-) -> Result<Platform, Failure> {
+) -> Result<(Platform, Vec<DiffId>), Failure> {
     let config: ImageConfig = serde_json::from_slice(bytes)
         .map_err(|error| printable(&format!("its configuration is bad JSON: {error}")))
         .map_err(Failure::NotImage)?;
@@ -199,6 +233,6 @@ fn check_config(
             wanted: wanted.to_string(),
             found: printable(&found.to_string()),
         }),
-        None => Ok(found),
+        None => Ok((found, config.rootfs.diff_ids)),
     }
 }

@@ -36,6 +36,8 @@ pub struct Parcel<'a> {
     pub platform: Option<&'a Platform>,
     /// How its layers are compressed.
     pub form: LayerForm,
+    /// Whether it gets no tag there: it is found by its digest alone.
+    pub by_digest: bool,
 }
 
 /// A pushed image.
@@ -68,7 +70,9 @@ pub fn push(
         let session = Session::connect_to(&endpoint, options, progress, cancel, scopes)?;
         let push = Push { session: &session, mounts: &mounts, stop: AtomicBool::new(false) };
         let outgoing = push.contents(store, parcel)?;
-        push.documents(&outgoing, reference)?;
+        let tag = reference.tag().filter(|_| reference.digest().is_none() && !parcel.by_digest);
+        check_pin(push.session, Some(outgoing.image().digest), reference)?;
+        push.documents(&outgoing, tag)?;
         Ok(Pushed { manifest: outgoing.image().descriptor.clone() })
     })
 }
@@ -137,16 +141,13 @@ impl Push<'_> {
         })
     }
 
-    /// Puts the manifests, the last under its name.
-    fn documents(&self, outgoing: &Outgoing, reference: &Reference) -> Result<(), Error> {
+    /// Puts the manifests, the last under its tag.
+    fn documents(&self, outgoing: &Outgoing, tag: Option<&str>) -> Result<(), Error> {
         let image = outgoing.image();
-        check_pin(self.session, Some(image.digest), reference)?;
         for document in &outgoing.documents {
             let digest = document.digest.to_string();
-            let named = document.digest == image.digest;
-            let tag = reference.tag().filter(|_| named && reference.digest().is_none());
             let kind = document.descriptor.media_type().to_string();
-            let name = tag.unwrap_or(&digest);
+            let name = tag.filter(|_| document.digest == image.digest).unwrap_or(&digest);
             put_manifest(self.session, &kind, &document.bytes, document.digest, name)?;
         }
         Ok(())

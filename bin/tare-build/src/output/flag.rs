@@ -24,13 +24,23 @@ pub(crate) struct OutputFlag {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
     /// In the store, and from there perhaps to its registries.
-    Image { push: bool, insecure: bool },
+    Image(Pushing),
     /// An image as a file or directory.
     Archive(ImageFile),
     /// The files: as a tar, or in a directory. With several platforms, each in a directory of its own.
     Files { dest: PathBuf, tar: bool, split: bool },
     /// Nowhere.
     CacheOnly,
+}
+
+/// Whether and how an image goes to the registries of its names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pushing {
+    pub(super) wanted: bool,
+    /// The certificate is not checked.
+    pub(super) insecure: bool,
+    /// It gets no tag there.
+    pub(super) by_digest: bool,
 }
 
 /// `type=oci`, `type=docker`
@@ -63,7 +73,7 @@ impl Compressing {
 impl OutputFlag {
     /// The image in the store.
     pub(super) fn image(push: bool) -> Self {
-        Self::new(Kind::Image { push, insecure: false })
+        Self::new(Kind::Image(Pushing { wanted: push, ..Pushing::default() }))
     }
 
     fn new(kind: Kind) -> Self {
@@ -131,6 +141,7 @@ struct Attributes {
     compressing: Compressing,
     push: Option<bool>,
     insecure: bool,
+    by_digest: bool,
     tar: Option<bool>,
     split: Option<bool>,
 }
@@ -148,6 +159,7 @@ impl Attributes {
                 }
             }
             "push" => self.push = Some(boolean(key, value)?),
+            "push-by-digest" => self.by_digest = boolean(key, value)?,
             "registry.insecure" => self.insecure = boolean(key, value)?,
             "compression" => self.compressing.compression = Some(compression(value)?),
             "compression-level" => {
@@ -157,8 +169,9 @@ impl Attributes {
             "force-compression" => self.compressing.force = boolean(key, value)?,
             "tar" => self.tar = Some(boolean(key, value)?),
             "platform-split" => self.split = Some(boolean(key, value)?),
-            // Images are OCI's, and times are never later than SOURCE_DATE_EPOCH.
-            "oci-mediatypes" | "rewrite-timestamp" | "store" | "unpack" => {
+            // Images are OCI's, times are never later than SOURCE_DATE_EPOCH, and an image that has a name
+            // is found by that and its digest, too.
+            "name-canonical" | "oci-mediatypes" | "rewrite-timestamp" | "store" | "unpack" => {
                 needless(key, boolean(key, value)?)?;
             }
             _ => self.annotation(key, value)?,
@@ -189,11 +202,13 @@ impl Attributes {
         let kind = self.kind.as_deref().ok_or("expected type=TYPE")?;
         let kind = match kind {
             "image" | "registry" => {
-                let push = self.push.unwrap_or(kind == "registry");
-                Kind::Image { push, insecure: self.insecure }
+                let wanted = self.push.unwrap_or(kind == "registry");
+                let Self { insecure, by_digest, .. } = self;
+                self.untagged()?;
+                Kind::Image(Pushing { wanted, insecure, by_digest })
             }
             // In place of docker's own store there is ours.
-            "docker" if self.dest.is_none() => Kind::Image { push: false, insecure: false },
+            "docker" if self.dest.is_none() => Kind::Image(Pushing::default()),
             "docker" => self.archive(Format::Docker)?,
             "oci" => self.archive(Format::Oci)?,
             "tar" => self.files(true, self.dest.clone().unwrap_or_else(|| "-".into())),
@@ -210,6 +225,15 @@ impl Attributes {
         };
         let Self { names, annotations, compressing, .. } = self;
         Ok(OutputFlag { kind, names, annotations, compressing })
+    }
+
+    /// What goes without a tag cannot have asked for one.
+    fn untagged(&self) -> Result<(), String> {
+        let has_tag = |name: &&Reference| name.tag().is_some_and(|tag| tag != "latest");
+        match self.names.iter().find(has_tag).filter(|_| self.by_digest) {
+            Some(name) => Err(format!("{} has a tag, and push-by-digest=true", name.familiar())),
+            None => Ok(()),
+        }
     }
 
     fn archive(&self, format: Format) -> Result<Kind, String> {
@@ -266,6 +290,8 @@ mod tests {
 
     #[test]
     fn buildx_words() {
+        let image =
+            |wanted, insecure, by_digest| Kind::Image(Pushing { wanted, insecure, by_digest });
         let files = |dest: &str, tar| Kind::Files { dest: dest.into(), tar, split: true };
         let archive =
             |format, dest: &str, tar| Kind::Archive(ImageFile { format, dest: dest.into(), tar });
@@ -278,9 +304,13 @@ mod tests {
             ("type=oci,dest=x.tar", archive(Format::Oci, "x.tar", true)),
             ("type=oci", archive(Format::Oci, "-", true)),
             ("type=docker,dest=d,tar=false", archive(Format::Docker, "d", false)),
-            ("type=docker", Kind::Image { push: false, insecure: false }),
-            ("type=image,push=true", Kind::Image { push: true, insecure: false }),
-            ("type=registry,registry.insecure=1", Kind::Image { push: true, insecure: true }),
+            ("type=docker", image(false, false, false)),
+            ("type=image,push=true", image(true, false, false)),
+            (
+                "type=image,push-by-digest=true,name-canonical=true,push=true,name=a.io/b",
+                image(true, false, true),
+            ),
+            ("type=registry,registry.insecure=1", image(true, true, false)),
             ("type=cacheonly", Kind::CacheOnly),
         ] {
             assert_eq!(kind(text), want, "{text}");
@@ -311,6 +341,7 @@ mod tests {
             ("type=oci,what=1", "unknown attribute what"),
             ("type=oci,compression=estargz", "unknown compression estargz"),
             ("type=oci,compression=gzip,compression-level=22", "gzip has the compression levels"),
+            ("type=image,push-by-digest=1,name=a.io/b:1", "a.io/b:1 has a tag"),
             ("type=image,push=maybe", "neither true nor false"),
             ("type=image,oci-mediatypes=false", "images are OCI's"),
             ("type=oci,\"name=a", "quotation mark"),

@@ -24,7 +24,7 @@ use store::Store;
 use crate::arguments::Arguments;
 use crate::progress::ProgressFlag;
 pub(crate) use flag::OutputFlag;
-use flag::{ImageFile, Kind};
+use flag::{ImageFile, Kind, Pushing};
 use metadata::Metadata;
 
 /// All outputs of a build, at least one.
@@ -59,8 +59,8 @@ impl Outputs {
             all.push(OutputFlag::image(false));
         }
         if arguments.push {
-            match all.iter_mut().find(|output| matches!(output.kind, Kind::Image { .. })) {
-                Some(OutputFlag { kind: Kind::Image { push, .. }, .. }) => *push = true,
+            match all.iter_mut().find(|output| matches!(output.kind, Kind::Image(_))) {
+                Some(OutputFlag { kind: Kind::Image(pushing), .. }) => pushing.wanted = true,
                 _ => all.push(OutputFlag::image(true)),
             }
         }
@@ -77,7 +77,7 @@ impl Outputs {
 
     /// Whether the image gets a place in the store's index.
     pub(crate) fn to_store(&self) -> bool {
-        self.all.iter().any(|output| matches!(output.kind, Kind::Image { .. }))
+        self.all.iter().any(|output| matches!(output.kind, Kind::Image(_)))
     }
 
     /// Whether a result of the build, and so nothing else, goes to standard output.
@@ -103,12 +103,12 @@ impl Outputs {
             delivery.interrupt.check()?;
             let names = output.names(delivery.arguments);
             match &output.kind {
-                Kind::Image { push, insecure } => {
+                Kind::Image(pushing) => {
                     for name in output.own_names() {
                         delivery.store.tag(name, &delivery.image.manifest)?;
                     }
-                    if *push {
-                        let pushed = push::push(delivery, output, &names, *insecure)?;
+                    if pushing.wanted {
+                        let pushed = push::push(delivery, output, &names, *pushing)?;
                         metadata.image(&pushed, &names);
                     } else {
                         metadata.image(&delivery.image.manifest, &names);
@@ -138,7 +138,7 @@ impl OutputFlag {
     }
 
     fn pushes(&self) -> bool {
-        matches!(self.kind, Kind::Image { push: true, .. })
+        matches!(self.kind, Kind::Image(Pushing { wanted: true, .. }))
     }
 
     fn is_stdout(&self) -> bool {

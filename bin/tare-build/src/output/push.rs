@@ -9,6 +9,7 @@ use image::{Descriptor, Reference};
 use store::Watch;
 
 use super::archive::shown;
+use super::flag::Pushing;
 use super::{Delivery, OutputFlag};
 
 /// Pushes the image to each of its names, and gives what names it there.
@@ -16,10 +17,10 @@ pub(super) fn push(
     delivery: &Delivery<'_>,
     output: &OutputFlag,
     names: &[Reference],
-    insecure: bool,
+    pushing: Pushing,
 ) -> anyhow::Result<Descriptor> {
     for name in names {
-        call(delivery, output, name, insecure)?;
+        call(delivery, output, name, pushing)?;
     }
     // What was pushed is remembered: this finds it again.
     let flag = delivery.interrupt.flag();
@@ -33,15 +34,16 @@ fn call(
     delivery: &Delivery<'_>,
     output: &OutputFlag,
     name: &Reference,
-    insecure: bool,
+    pushing: Pushing,
 ) -> anyhow::Result<()> {
     let program = cli::sibling("tare-store").hint("it pushes what is built")?;
     let mut command = Command::new(&program);
     command.arg("--store").arg(delivery.store.root()).arg("push");
     command.args(flags(output)).args(delivery.is_quiet()?.then_some("--quiet"));
-    if insecure {
+    if pushing.insecure {
         command.arg("--tls-verify=false");
     }
+    command.args(pushing.by_digest.then_some("--by-digest"));
     command.arg(delivery.image.digest.to_string()).arg(name.to_string());
     // Its digest is that of a compressed image; standard output has ours.
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();

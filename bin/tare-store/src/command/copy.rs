@@ -157,7 +157,7 @@ impl Copy<'_> {
                 Ok(image.clone())
             }
             Place::Registry(name) => {
-                let parcel = Parcel { image, platform: None, form };
+                let parcel = Parcel { image, platform: None, form, by_digest: false };
                 registry::push(self.store, parcel, name, &self.options, &self.bars, &flag)
                     .map_err(registries::explain)
                     .map(|pushed| pushed.manifest)

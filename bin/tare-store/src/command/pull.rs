@@ -16,6 +16,9 @@ pub(crate) struct Arguments {
     /// Platform of the image, such as linux/arm64 [default: this machine's]
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<Platform>,
+    /// Unpack each layer as soon as it is here, so that the image is ready to run
+    #[arg(long)]
+    unpack: bool,
     #[command(flatten)]
     shown: bars::ProgressFlags,
     #[command(flatten)]
@@ -43,6 +46,7 @@ fn pull(arguments: &Arguments, store: &Store) -> anyhow::Result<Pulled> {
     let options = Options {
         platform: arguments.platform.clone(),
         parallel: arguments.jobs.into(),
+        unpack: arguments.unpack,
         ..arguments.registry.options()?
     };
     let interrupt = Interrupt::install().context("cannot handle signals")?;

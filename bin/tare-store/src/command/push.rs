@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     platform: Option<Platform>,
     #[command(flatten)]
     compression: CompressionFlags,
+    /// Give it no tag in the registry: whoever knows the digest finds it
+    #[arg(long)]
+    by_digest: bool,
     /// Write the digest that the image has in the registry to this file
     #[arg(long, value_name = "FILE")]
     digestfile: Option<PathBuf>,
@@ -79,7 +82,12 @@ fn push(
     let options = Options { parallel: arguments.jobs.into(), ..arguments.registry.options()? };
     let interrupt = Interrupt::install().context("cannot handle signals")?;
     let bars = Bars::new(arguments.shown.mode());
-    let parcel = Parcel { image, platform: arguments.platform.as_ref(), form };
+    let parcel = Parcel {
+        image,
+        platform: arguments.platform.as_ref(),
+        form,
+        by_digest: arguments.by_digest,
+    };
     registry::push(store, parcel, destination, &options, &bars, &interrupt.flag())
         .map_err(registries::explain)
 }

@@ -145,7 +145,7 @@ pub(crate) fn pull(into: &Layout, name: &str, options: &Options) -> Result<Pulle
 
 /// As users push it, without being interrupted.
 pub(crate) fn parcel(image: &Descriptor) -> Parcel<'_> {
-    Parcel { image, platform: None, form: LayerForm::Compressed(gzip()) }
+    Parcel { image, platform: None, form: LayerForm::Compressed(gzip()), by_digest: false }
 }
 
 pub(crate) fn gzip() -> Recipe {
