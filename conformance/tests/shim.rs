@@ -153,6 +153,24 @@ fn input_arrives_and_ends() {
     assert_eq!(status.code(), Some(0));
 }
 
+/// What an exec leaves behind holds its output open: the reader sees the end when the exec is deleted.
+#[test]
+fn an_execs_output_ends_with_it() {
+    let containerd = Containerd::new();
+    containerd.detach(TARE, "long", &["/bin/sleep", "1000"]);
+    let script = "sleep 1000 & echo parted; exit 4";
+    let exec = containerd
+        .command(&["task", "exec", "--exec-id", "e", "long", "/bin/sh", "-c", script])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    check(&exec.wait_with_output().unwrap(), 4, "parted\n", "");
+    let script = "i=0; while [ $i -lt 40000 ]; do echo line $i; i=$((i+1)); done";
+    let many = ["task", "exec", "--exec-id", "m", "long", "/bin/sh", "-c", script];
+    assert_eq!(containerd.ok(&many).lines().count(), 40_000);
+}
+
 #[test]
 fn a_terminal_is_one() {
     let containerd = Containerd::new();

@@ -1,8 +1,9 @@
 //! A process's standard streams, as containerd names them: FIFOs, a log file, a logging program
 //! ([`logger`]), or nothing.
 //!
-//! Without a terminal the process gets the FIFOs themselves: nothing is copied, and output costs the
-//! shim nothing. The shim keeps an end of each open, so that a client which goes away (containerd
+//! Without a terminal a container's first process gets the FIFOs themselves: nothing is copied, and output costs
+//! the shim nothing. An exec's output is copied: what it leaves behind in the container may hold its output
+//! open, and yet the reader is to see the end when the exec is deleted. The shim keeps an end of each open, so that a client which goes away (containerd
 //! restarts, `ctr` detaches) neither kills the process by SIGPIPE nor ends its input: output waits in the
 //! FIFO for the next reader, and input ends when containerd asks for it (`CloseIO`). When the process has
 //! ended the kept ends are closed, and the reader sees the end.
@@ -16,8 +17,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use rustix::fs::{Gid, OFlags, Uid};
+use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::logger;
+use crate::pump::Pump;
 use crate::runtime::Streams;
 use crate::wire::Refusal;
 
@@ -59,28 +62,54 @@ impl Kept {
     }
 }
 
+/// Output on its way from a pipe, which the process has, to a FIFO.
+#[derive(Debug)]
+pub(crate) struct Copied {
+    pub(crate) pump: Pump,
+    #[expect(dead_code, reason = "held, not used: without a reader there is no broken pipe")]
+    kept: Option<File>,
+}
+
+/// How the output of a process without a terminal leaves it.
+pub(crate) enum Output {
+    /// Directly.
+    Direct,
+    /// By pipes, which the shim reads.
+    Copied,
+    /// To a logging program, whose ends nobody else keeps.
+    Logged(File, File),
+}
+
 /// One end for the process (or its terminal), one to be kept.
 struct Ends {
     used: File,
     kept: Option<File>,
 }
 
-/// Opens the streams of a process without a terminal.
-///
-/// `logger` is where the output goes if it goes to a logging program, whose ends nobody else keeps.
+impl Ends {
+    fn alone(used: File) -> Self {
+        Self { used, kept: None }
+    }
+}
+
+/// Opens the streams of a process without a terminal; what is copied of them.
 ///
 /// # Errors
 /// A path that cannot be opened, a scheme that is not supported.
 pub(crate) fn open(
     paths: &Paths,
     owner: Option<(u32, u32)>,
-    logger: Option<(File, File)>,
-) -> Result<(Streams, Kept), Refusal> {
+    output: Output,
+) -> Result<(Streams, Kept, Vec<Copied>), Refusal> {
     let stdin = open_input(&paths.stdin, false, owner)?;
-    let (stdout, stderr) = match logger {
-        Some((out, err)) => (Ends { used: out, kept: None }, Ends { used: err, kept: None }),
-        None => {
+    let mut copied = Vec::new();
+    let (stdout, stderr) = match output {
+        Output::Logged(out, err) => (Ends::alone(out), Ends::alone(err)),
+        Output::Direct => {
             (open_output(&paths.stdout, false, owner)?, open_output(&paths.stderr, false, owner)?)
+        }
+        Output::Copied => {
+            (open_copied(&paths.stdout, &mut copied)?, open_copied(&paths.stderr, &mut copied)?)
         }
     };
     let kept = Kept {
@@ -93,7 +122,19 @@ pub(crate) fn open(
         stdout: Stdio::from(stdout.used),
         stderr: Stdio::from(stderr.used),
     };
-    Ok((streams, kept))
+    Ok((streams, kept, copied))
+}
+
+/// A pipe to a FIFO. What is no FIFO has no reader that waits for its end, and is written to directly.
+fn open_copied(path: &str, copied: &mut Vec<Copied>) -> Result<Ends, Refusal> {
+    let ends = open_output(path, true, None)?;
+    if ends.kept.is_none() {
+        return open_output(path, false, None);
+    }
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC).context("make a pipe")?;
+    rustix::io::ioctl_fionbio(&read, true).context("make a pipe non-blocking")?;
+    copied.push(Copied { pump: Pump::new(File::from(read), ends.used), kept: ends.kept });
+    Ok(Ends::alone(File::from(write)))
 }
 
 /// Opens what a terminal's input comes from and its output goes to, both non-blocking.
@@ -109,7 +150,7 @@ pub(crate) fn open_for_terminal(
         false => Some(open_input(&paths.stdin, true, None)?),
     };
     let stdout = match logger {
-        Some(used) => Ends { used, kept: None },
+        Some(used) => Ends::alone(used),
         None => open_output(&paths.stdout, true, None)?,
     };
     let (input, kept) = stdin.map_or((None, None), |ends| (Some(ends.used), ends.kept));
@@ -139,11 +180,11 @@ fn open_output(path: &str, nonblocking: bool, owner: Option<(u32, u32)>) -> Resu
         return Ok(null()?);
     }
     if let Some(file) = path.strip_prefix("file://") {
-        return Ok(Ends { used: open_log(file)?, kept: None });
+        return Ok(Ends::alone(open_log(file)?));
     }
     let path = plain_path(path)?;
     if !is_fifo(path)? {
-        return Ok(Ends { used: open_file(path, OFlags::WRONLY | OFlags::APPEND)?, kept: None });
+        return Ok(Ends::alone(open_file(path, OFlags::WRONLY | OFlags::APPEND)?));
     }
     let first = await_reader(path)?;
     let kept = open_file(path, OFlags::RDWR | OFlags::NONBLOCK)?;
@@ -206,7 +247,7 @@ fn open_file(path: &str, flags: OFlags) -> anyhow::Result<File> {
 }
 
 fn null() -> anyhow::Result<Ends> {
-    Ok(Ends { used: open_file("/dev/null", OFlags::RDWR)?, kept: None })
+    Ok(Ends::alone(open_file("/dev/null", OFlags::RDWR)?))
 }
 
 /// Gives a FIFO to the user that a container's root is outside of it, who may open it again.

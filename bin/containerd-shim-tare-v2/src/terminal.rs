@@ -118,6 +118,11 @@ impl Terminal {
         self.output.is_done() || self.quiet_at().is_some_and(|at| Instant::now() >= at)
     }
 
+    /// Whether its reader has got all that was printed by now.
+    pub(crate) fn is_passed_on(&self) -> bool {
+        !self.output.is_full()
+    }
+
     /// When nothing more is expected of a process that has ended; never while its reader lags behind.
     pub(crate) fn quiet_at(&self) -> Option<Instant> {
         (!self.output.is_full()).then(|| self.last_output + LINGER)

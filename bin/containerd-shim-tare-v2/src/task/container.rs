@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::reaper::Exit;
 use crate::runtime::Runtime;
 use crate::stats::Groups;
-use crate::stdio::{Kept, Paths};
+use crate::stdio::{Copied, Kept, Paths};
 use crate::terminal::Terminal;
 use crate::wire::Refusal;
 
@@ -60,6 +60,8 @@ pub(crate) struct Process {
     pub(crate) paths: Paths,
     pub(crate) kept: Kept,
     pub(crate) terminal: Option<Terminal>,
+    /// Output that the shim carries.
+    pub(crate) copied: Vec<Copied>,
     /// How it ended, once it has.
     pub(crate) exit: Option<Exit>,
     /// Who wants to know.
@@ -147,6 +149,7 @@ impl Process {
             paths,
             kept: Kept::default(),
             terminal: None,
+            copied: Vec::new(),
             exit: None,
             waiters: Vec::new(),
             spec: Value::Null,
@@ -173,12 +176,27 @@ impl Process {
         if let Some(terminal) = &mut self.terminal {
             terminal.turn();
         }
+        self.copied.retain_mut(|copied| {
+            copied.pump.turn();
+            !copied.pump.is_done()
+        });
         // The last words of a terminal come a moment after the end.
         let all_said = self.terminal.as_ref().is_none_or(Terminal::is_done);
         if self.stage == Stage::Stopped && all_said {
             self.terminal = None;
             self.kept = Kept::default();
         }
+    }
+
+    /// Whether it is one of a container's further processes.
+    pub(crate) fn is_exec(&self) -> bool {
+        !self.spec.is_null()
+    }
+
+    /// Whether all that it has said by now has been passed on, after a [`Process::turn`].
+    pub(crate) fn is_passed_on(&self) -> bool {
+        let lags = self.copied.iter().any(|copied| copied.pump.is_full());
+        !lags && self.terminal.as_ref().is_none_or(Terminal::is_passed_on)
     }
 
     /// When [`Process::turn`] is to be called at the latest.
@@ -188,6 +206,7 @@ impl Process {
     }
 
     pub(crate) fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
-        self.terminal.iter().flat_map(Terminal::interest)
+        let copied = self.copied.iter().filter_map(|copied| copied.pump.interest());
+        self.terminal.iter().flat_map(Terminal::interest).chain(copied)
     }
 }

@@ -1,5 +1,7 @@
 //! `Delete`: a container or an exec that has ended is forgotten, and its end is told for the last time.
 
+use std::time::{Duration, Instant};
+
 use containerd_shim_protos::api::{DeleteRequest, DeleteResponse};
 use containerd_shim_protos::events::task::TaskDelete;
 use containerd_shim_protos::protobuf::well_known_types::timestamp::Timestamp;
@@ -9,6 +11,17 @@ use super::{Answer, Answered, Caller, Tasks};
 use crate::events::Topic;
 use crate::reaper::Exit;
 use crate::wire::{self, Refusal, Reply};
+
+/// So long a reader may take for what an exec has said before it is deleted: as with containerd's own shim.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// An exec that is to be deleted when its reader has got all.
+pub(super) struct Deleting {
+    id: String,
+    exec: String,
+    caller: Caller,
+    pub(super) until: Instant,
+}
 
 impl Tasks {
     pub(super) fn delete(&mut self, request: &DeleteRequest, caller: Caller) -> Answered {
@@ -21,11 +34,7 @@ impl Tasks {
             }
         }
         if !exec.is_empty() {
-            let process = self.container_mut(&id)?.execs.remove(&exec);
-            let process = process.ok_or_else(|| Refusal::not_found("the process is gone"))?;
-            let loggers = process.logger.into_iter().collect();
-            let reply = Ok(self.gone(process));
-            self.loggers.answer_after(loggers, caller, reply);
+            self.deleting.push(Deleting { id, exec, caller, until: Instant::now() + LAST_WORDS });
             return Ok(Answer::Later);
         }
         let delete = ["delete".into(), "--force".into(), id.clone().into()];
@@ -41,6 +50,28 @@ impl Tasks {
             }
         });
         Ok(Answer::Later)
+    }
+
+    /// Deletes the execs whose last words have been passed on.
+    pub(super) fn turn_deleting(&mut self) {
+        for deleting in std::mem::take(&mut self.deleting) {
+            let process = self.process(&deleting.id, &deleting.exec);
+            match process.is_ok_and(|it| !it.is_passed_on()) && Instant::now() < deleting.until {
+                true => self.deleting.push(deleting),
+                false => self.delete_exec(&deleting),
+            }
+        }
+    }
+
+    fn delete_exec(&mut self, Deleting { id, exec, caller, .. }: &Deleting) {
+        let container = self.containers.get_mut(id);
+        let Some(process) = container.and_then(|container| container.execs.remove(exec)) else {
+            let refusal = Refusal::not_found("the process is gone");
+            return self.answers.push((*caller, Err(refusal)));
+        };
+        let loggers = process.logger.into_iter().collect();
+        let reply = Ok(self.gone(process));
+        self.loggers.answer_after(loggers, *caller, reply);
     }
 
     /// The runtime has forgotten the container.

@@ -35,6 +35,7 @@ use crate::reaper::Exit;
 use crate::runtime::Started;
 use crate::wire::{self, Refusal, Reply};
 use container::{Container, Process};
+use delete::Deleting;
 use sandbox::Sandbox;
 use streams::Awaited;
 
@@ -73,6 +74,7 @@ pub(crate) struct Tasks {
     unclaimed: BTreeMap<u32, Exit>,
     /// Runtimes have ended, but logging programs are not ready.
     awaited: Vec<Awaited>,
+    deleting: Vec<Deleting>,
     loggers: Loggers,
     sandbox: Option<Sandbox>,
     /// What is to be sent.
@@ -91,6 +93,7 @@ impl Tasks {
             runtimes: BTreeMap::new(),
             unclaimed: BTreeMap::new(),
             awaited: Vec::new(),
+            deleting: Vec::new(),
             loggers: Loggers::default(),
             sandbox: None,
             answers: Vec::new(),
@@ -194,6 +197,7 @@ impl Tasks {
     pub(crate) fn turn(&mut self) {
         self.turn_awaited();
         self.processes_mut().for_each(Process::turn);
+        self.turn_deleting();
         self.loggers.turn();
         self.answers.extend(self.loggers.answers());
         self.turn_watches();
@@ -203,7 +207,8 @@ impl Tasks {
     /// When [`Tasks::turn`] is to be called at the latest.
     pub(crate) fn due(&self) -> Option<Instant> {
         let processes = self.containers.values().flat_map(Container::processes);
-        let awaited = self.awaited.iter().map(|it| it.until);
+        let deleting = self.deleting.iter().map(|it| it.until);
+        let awaited = self.awaited.iter().map(|it| it.until).chain(deleting);
         let own = self.events.due().into_iter().chain(self.loggers.due()).chain(awaited);
         processes.filter_map(Process::due).chain(own).min()
     }

@@ -11,7 +11,7 @@ use super::container::{Container, Process};
 use super::{Caller, Tasks};
 use crate::logger;
 use crate::runtime::{Started, Streams};
-use crate::stdio::{self, Kept, Paths};
+use crate::stdio::{self, Copied, Kept, Output, Paths};
 use crate::terminal::{ConsoleSocket, Terminal};
 use crate::wire::{Refusal, Reply};
 
@@ -26,7 +26,7 @@ pub(super) struct Prepared {
 
 enum Ends {
     /// Handed over already.
-    Streams(Kept),
+    Streams(Kept, Vec<Copied>),
     /// For the terminal that the runtime will send; its output may go to a logging program.
     Console { socket: ConsoleSocket, paths: Paths, output: Option<File> },
 }
@@ -75,8 +75,13 @@ pub(super) fn prepare(
         false => (None, None),
     };
     if !paths.terminal {
-        let (streams, kept) = stdio::open(paths, container.options.io_owner, outputs)?;
-        return Ok((Some(streams), Prepared { ends: Ends::Streams(kept), logger }));
+        let output = match outputs {
+            Some((stdout, stderr)) => Output::Logged(stdout, stderr),
+            None if process.is_exec() => Output::Copied,
+            None => Output::Direct,
+        };
+        let (streams, kept, copied) = stdio::open(paths, container.options.io_owner, output)?;
+        return Ok((Some(streams), Prepared { ends: Ends::Streams(kept, copied), logger }));
     }
     let output = outputs.map(|(stdout, _)| nonblocking(stdout)).transpose()?;
     let socket = bind_console(&container.bundle, name, arguments)?;
@@ -103,7 +108,10 @@ impl Prepared {
     /// Gives a process that the runtime has made what was prepared.
     pub(super) fn connect(self, process: &mut Process) -> Result<(), Refusal> {
         match self.ends {
-            Ends::Streams(kept) => process.kept.take_over(kept),
+            Ends::Streams(kept, copied) => {
+                process.kept.take_over(kept);
+                process.copied = copied;
+            }
             Ends::Console { socket, paths, output } => {
                 let master = socket.receive()?;
                 let (stdin, stdout, kept) = stdio::open_for_terminal(&paths, output)?;
