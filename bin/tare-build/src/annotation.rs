@@ -7,6 +7,7 @@ use build::{Annotation, AnnotationTarget};
 use image::Platform;
 
 use crate::arguments::Arguments;
+use crate::attestation;
 
 /// `[TARGET[PLATFORM],…:]NAME=VALUE`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +65,9 @@ pub(crate) fn given(
     let outputs = arguments.outputs.iter().flat_map(|output| output.annotations().to_vec());
     let all: Vec<Annotation> = flags.chain(outputs).collect();
     let index = [AnnotationTarget::Index, AnnotationTarget::IndexDescriptor];
-    let single = arguments.platforms.len() < 2 && !arguments.multi_platform(build_args)?;
+    let attested = attestation::given(arguments)? != build::Attesting::default();
+    let single =
+        arguments.platforms.len() < 2 && !arguments.multi_platform(build_args)? && !attested;
     match all.iter().find(|it| single && index.contains(&it.on)) {
         Some(it) => Err(cli::usage(format!(
             "the annotation {} is for an index, and the build gives none: it is for one platform",

@@ -11,6 +11,7 @@ use image::{Platform, Reference};
 
 use crate::agents::AgentFlag;
 use crate::annotation::AnnotationFlag;
+use crate::attestation::AttestFlag;
 use crate::call::Call;
 use crate::output::OutputFlag;
 use crate::progress::{Explain, ProgressFlag};
@@ -136,6 +137,16 @@ pub(crate) struct Arguments {
     /// these words say; manifest[PLATFORM]: for one platform
     #[arg(long = "annotation", value_name = "[WHERE:]NAME=VALUE")]
     pub(crate) annotations: Vec<AnnotationFlag>,
+    /// Say beside the image how it was built (SLSA): true, false, or mode=min|max, version=v1|v0.2,
+    /// builder-id=, reproducible=, inline-only=, filename=. The result is then an index [default: false]
+    #[arg(long, value_name = "true|false|…", value_parser = crate::attestation::provenance)]
+    pub(crate) provenance: Option<AttestFlag>,
+    /// Say beside the image which packages it consists of (SPDX): true or false [default: false]
+    #[arg(long, value_name = "true|false", value_parser = crate::attestation::sbom)]
+    pub(crate) sbom: Option<AttestFlag>,
+    /// The same in the long form: type=provenance or type=sbom, and what the short forms take
+    #[arg(long = "attest", value_name = "type=TYPE,…", value_parser = crate::attestation::attest)]
+    pub(crate) attests: Vec<AttestFlag>,
     /// Write what was built to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub(crate) metadata_file: Option<PathBuf>,

@@ -4,6 +4,7 @@
 mod agents;
 mod annotation;
 mod arguments;
+mod attestation;
 mod base64;
 mod cache;
 mod call;
@@ -61,11 +62,14 @@ fn run() -> anyhow::Result<ExitCode> {
     if let Some(how) = arguments.explain {
         progress.show(how)?;
     }
+    if outputs.rewrite_times() && options.source_date_epoch.is_none() {
+        report.warn("rewrite-timestamp has no effect: SOURCE_DATE_EPOCH is not set");
+    }
     let delivered = built.map_err(failure::explain).and_then(|image| {
         image.warnings.iter().for_each(|warning| report.warn(warning));
-        let newest = options.source_date_epoch;
+        let epoch = options.source_date_epoch;
         let (arguments, store, image, interrupt) = (&arguments, &store, &image, &interrupt);
-        deliver(&outputs, &Delivery { arguments, store, image, newest, interrupt })
+        deliver(&outputs, &Delivery { arguments, store, image, epoch, interrupt })
     });
     // After the delivery: what is not in the store's index is this process's until then.
     tending.tend(&store, &*report);
@@ -153,6 +157,7 @@ impl Arguments {
             git: arguments::git(forwarded),
             guard: std::env::current_exe().ok(),
             driver: self.driver,
+            attesting: attestation::given(self)?,
         })
     }
 }

@@ -80,6 +80,37 @@ fn in_another_place_at_another_time_on_fewer_cores() {
     assert!(youngest <= Some(1_000_000_000), "{youngest:?}");
 }
 
+/// What is made is not younger than the epoch, in whatever form it leaves. The base's layers are as they
+/// were, as with BuildKit: whoever has them need not get them again.
+#[test]
+fn no_time_is_later_than_the_epoch_but_those_of_the_base() {
+    let machine = Machine::new();
+    let base = machine.layers(&machine.built("FROM busybox:base\n", &[]));
+    machine.file("f", "x");
+    let dockerfile = "FROM busybox:base\nCOPY f /\nRUN echo > /made\n";
+    let epoch = ["--build-arg", "SOURCE_DATE_EPOCH=1000000000"];
+    let output = |kind: &str| format!("type={kind},rewrite-timestamp=true");
+    let (image, tar) = (output("image"), output("tar,dest=out.tar"));
+    let local = output("local,dest=out");
+    let image = machine.built(dockerfile, &[&epoch[..], &["-o", &image]].concat());
+    assert_eq!(machine.layers(&image)[..base.len()], base);
+    let youngest = machine.files(&image).iter().map(|it| it.mtime).max();
+    assert!(youngest <= Some(1_000_000_000), "{youngest:?}");
+    // Nothing was made, and the base is younger.
+    let alone = machine.built("FROM busybox:base\n", &epoch);
+    assert_eq!(machine.config(&alone)["created"], "2001-09-09T01:46:40Z");
+    machine.built(dockerfile, &[&epoch[..], &["-o", &local]].concat());
+    for name in ["f", "made", "bin/busybox", "bin"] {
+        let modified = fs::metadata(machine.path("out").join(name)).unwrap().modified().unwrap();
+        assert_eq!(modified, SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000), "{name}");
+    }
+    machine.built(dockerfile, &[&epoch[..], &["-o", &tar]].concat());
+    let files = machine::files_of(&fs::read(machine.path("out.tar")).unwrap());
+    assert!(files.iter().all(|file| file.mtime == 1_000_000_000));
+    let said = machine.build(dockerfile, &["-o", "type=image,rewrite-timestamp=true"]);
+    assert!(said.err.contains("SOURCE_DATE_EPOCH is not set"), "{}", said.err);
+}
+
 /// As with buildx, the variable of the environment is the build argument that is not given.
 #[test]
 fn by_the_environment_as_by_an_argument() {

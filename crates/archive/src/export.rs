@@ -10,7 +10,8 @@ use std::sync::atomic::AtomicBool;
 use image::{Descriptor, DiffId};
 use store::{Layer, Store};
 use tree::{
-    Entry, EntryKind, FileContent, LayerPath, LayerWriter, NodeId, NodeKind, Timestamp, Tree,
+    Entry, EntryKind, FileContent, LayerPath, LayerWriter, Metadata, NodeId, NodeKind, Timestamp,
+    Tree,
 };
 
 use crate::Error;
@@ -52,13 +53,15 @@ pub struct Root<'a> {
 }
 
 /// Writes the files of one or several trees as a tar, in the order of their paths; hard links lead to
-/// the first name. No time in it is later than `newest`, in seconds since 1970.
+/// the first name. No time in it is later than `newest`, in seconds since 1970. Last come further files, by
+/// their names, as old as that.
 ///
 /// # Errors
 /// A layer cannot be read, or the stream cannot be written.
 pub fn export(
     roots: &[Root<'_>],
     newest: Option<i64>,
+    further: &[(String, &[u8])],
     out: impl Write,
     stop: &AtomicBool,
 ) -> Result<Exported, Error> {
@@ -76,6 +79,14 @@ pub fn export(
         }
         entries = exporter.entries;
         tar = exporter.tar;
+    }
+    let mtime = Timestamp { seconds: newest.unwrap_or(0), nanoseconds: 0 };
+    let metadata = Metadata { mode: 0o644, mtime, ..Metadata::default() };
+    for (name, bytes) in further {
+        let path =
+            LayerPath::new(name).map_err(|error| Error::Path { path: name.clone(), error })?;
+        tar.append_file(&path, &metadata, bytes.len() as u64, *bytes).map_err(failed(stop))?;
+        entries += 1;
     }
     let size = tar.position();
     let (mut out, _) = tar.finish().map_err(failed(stop))?;

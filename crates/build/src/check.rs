@@ -8,6 +8,7 @@ use dockerfile::{Directives, Dockerfile, ParseError, Source};
 use store::Store;
 
 use crate::images::AtHand;
+use crate::materials::Materials;
 use crate::plan::{self, BuildArgs, Examined, Outline};
 use crate::{BuildOptions, Error, Inputs, Interrupt, Silent};
 
@@ -34,7 +35,8 @@ pub struct Checked {
 pub fn check(store: &Store, inputs: Inputs, options: &BuildOptions) -> Result<Checked, Error> {
     let Inputs { dockerfile, context, named } = inputs;
     let interrupt = Interrupt::new();
-    let opener = crate::opener(store, options, &Silent, &interrupt);
+    let materials = Materials::default();
+    let opener = crate::opener(store, options, &Silent, &interrupt, &materials);
     let (context, dockerfile) = match opener.open(context, dockerfile) {
         Ok(opened) => opened,
         Err(Error::Dockerfile(error)) => {

@@ -19,6 +19,7 @@ use store::Store;
 use tree::{LayerPath, Tree};
 
 use crate::git::Checkout;
+use crate::materials::Materials;
 use crate::options::{ContextSource, DockerfileSource, GitProgram, NamedSource};
 use crate::source::{Archive, Directory, Layers, Source, is_archive};
 use crate::{Error, Event, Interrupt, Progress, StepId};
@@ -70,6 +71,8 @@ impl Context {
 
 /// Opens contexts.
 pub(crate) struct Opener<'a> {
+    /// Where is noted what is fetched.
+    pub(crate) materials: &'a Materials,
     pub(crate) store: &'a Store,
     /// The program that fetches from web servers.
     pub(crate) fetcher: &'a Path,

@@ -35,12 +35,14 @@ impl Bases for Images<'_> {
             Some(layout) => self.copied(layout, request)?,
             None => self.found(request)?,
         };
-        let image = self.fitting(descriptor, request)?;
+        let (named, image) = self.fitting(descriptor, request)?;
+        let named = image::manifest::digest(&named).map_err(store::Error::from)?;
         self.manifests.push(image.digest()?);
         let layers = image.layers().into_iter();
         let layers = layers.map(|(descriptor, diff_id)| LayerRef { descriptor, diff_id }).collect();
         self.found.push(Image {
             digest: image.digest()?,
+            named,
             snapshot: Mutex::new(Snapshot::image(layers)),
             history: image.config.history.clone(),
             created: image.config.created.clone(),
@@ -97,16 +99,22 @@ impl Images<'_> {
         found.ok_or_else(|| Error::NoImage { name: request.name.clone(), pull: None })
     }
 
-    /// The image for the platform. The store may have it for another one only: then it is pulled.
-    fn fitting(&self, descriptor: Descriptor, request: &Request) -> Result<store::Image, Error> {
+    /// The image for the platform, and what its name stands for. The store may have it for another one only: then it is pulled.
+    fn fitting(
+        &self,
+        descriptor: Descriptor,
+        request: &Request,
+    ) -> Result<(Descriptor, store::Image), Error> {
         let image = self.store.image(&descriptor, &request.platform);
         // Whoever asks for nothing special gets what is there, as with docker.
         let special = request.platform != Platform::host();
         let fits = |image: &store::Image| request.platform.accepts(&image.config.platform());
         match image {
-            Ok(image) if !special || fits(&image) => return Ok(image),
+            Ok(image) if !special || fits(&image) => return Ok((descriptor, image)),
             Err(error) if !special => return Err(error.into()),
-            image if request.name.starts_with(LAYOUT) => return image.map_err(Error::from),
+            image if request.name.starts_with(LAYOUT) => {
+                return image.map(|image| (descriptor, image)).map_err(Error::from);
+            }
             _ => {}
         }
         let pull = self.pull(request);
@@ -116,7 +124,7 @@ impl Images<'_> {
             .ok_or_else(|| Error::NoImage { name: request.name.clone(), pull: pull.err() })?;
         let image = self.store.image(&descriptor, &request.platform)?;
         match fits(&image) {
-            true => Ok(image),
+            true => Ok((descriptor, image)),
             false => Err(Error::WrongPlatform {
                 name: request.name.clone(),
                 found: image.config.platform().to_string(),

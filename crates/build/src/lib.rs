@@ -18,6 +18,7 @@
 
 mod agent;
 mod annotations;
+mod attesting;
 mod cache;
 mod check;
 mod context;
@@ -33,6 +34,7 @@ mod inputs;
 mod interrupt;
 pub mod key;
 mod leftover;
+mod materials;
 mod names;
 mod options;
 pub mod plan;
@@ -50,6 +52,8 @@ use dockerfile::lint::Options;
 use image::{Digest, Platform};
 use store::{Holder, Store};
 
+pub use ::attest::provenance::{Mode as ProvenanceMode, Version as ProvenanceVersion};
+pub use attesting::{Attestation, Attesting, ProvenanceOptions};
 pub use cache::{CachePlace, CacheSource, CacheTarget};
 pub use check::{Checked, check, refuse, rules as check_options};
 pub use error::Error;
@@ -65,8 +69,10 @@ pub use rootfs::Driver;
 pub use runner::{ProgramRunner, Runner};
 pub use scratch::clean_up;
 
+use attesting::About;
 use context::{Context, Contexts, Opener};
 use images::Images;
+use materials::Materials;
 use plan::{Examined, Plan};
 use solve::{Session, Solver};
 
@@ -88,7 +94,10 @@ pub fn build(
     scratch::sweep(&store.build_dir().join("tmp"), runner);
     scratch::sweep_spool(&store.build_dir().join("spool"));
     let Inputs { dockerfile, context, named } = inputs;
-    let opener = opener(store, options, progress, interrupt);
+    let dockerfile_at_hand = matches!(dockerfile, DockerfileSource::Text { .. });
+    let about = About::beginning(&context, dockerfile_at_hand);
+    let materials = Materials::default();
+    let opener = opener(store, options, progress, interrupt, &materials);
     let (context, dockerfile) = opener.open(context, dockerfile)?;
     let meanings = meanings(&named);
     let named = named.into_iter().map(|(_, source)| source).collect();
@@ -104,8 +113,8 @@ pub fn build(
     let manifests: Vec<Digest> = works.iter().flat_map(|work| work.manifests.clone()).collect();
     let lease = store.lease(&manifests, Holder::Process)?;
     let mut said = cache::import_all(store, options, progress, interrupt)?;
-    let session =
-        Session::new(store, options, (&contexts, &dockerfile), runner, progress, interrupt);
+    let sources = (&contexts, &dockerfile, &materials);
+    let session = Session::new(store, options, sources, runner, progress, interrupt);
     let several = works.len() > 1;
     let (plans, images): (Vec<_>, Vec<_>) =
         works.into_iter().map(|work| (work.plan, work.images)).unzip();
@@ -118,10 +127,10 @@ pub fn build(
     contexts.save();
     session.traces.prune();
     solved?;
-    let mut image = finish(&solvers, options)?;
+    let mut image = finish(&solvers, options, &about)?;
     said.extend(cache::export_all(&solvers, options, progress)?);
     drop(lease);
-    image.warnings = warnings(&plans[0]).chain(said).collect();
+    image.warnings = warnings(&plans[0]).chain(said).chain(session.warnings()).collect();
     Ok(image)
 }
 
@@ -131,8 +140,10 @@ fn opener<'a>(
     options: &'a BuildOptions,
     progress: &'a dyn Progress,
     interrupt: &'a Interrupt,
+    materials: &'a Materials,
 ) -> Opener<'a> {
     Opener {
+        materials,
         store,
         fetcher: &options.puller,
         git: &options.git,
@@ -228,11 +239,17 @@ fn settings(
 }
 
 /// Writes the image, or the images and their index, and names it.
-fn finish(solvers: &[Solver<'_>], options: &BuildOptions) -> Result<BuiltImage, Error> {
+fn finish(
+    solvers: &[Solver<'_>],
+    options: &BuildOptions,
+    about: &About,
+) -> Result<BuiltImage, Error> {
     let store = solvers[0].store;
     let image = match solvers {
-        [solver] if !options.multi_platform => result::image(solver)?,
-        solvers => result::index(store, solvers)?,
+        [solver] if !options.multi_platform && !options.attesting.is_asked() => {
+            result::image(solver)?
+        }
+        solvers => result::index(store, solvers, about)?,
     };
     if options.unlisted {
         return Ok(image);

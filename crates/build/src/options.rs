@@ -11,6 +11,7 @@ use dockerfile::{GitRef, HttpRef};
 use image::{Platform, Reference, Ulimit};
 use rootfs::Driver;
 
+use crate::attesting::Attesting;
 use crate::cache::{CacheSource, CacheTarget};
 use crate::plan::{BuildArgs, Entitlements, Network};
 
@@ -86,6 +87,8 @@ pub struct BuildOptions {
     pub driver: Option<Driver>,
     /// `SOURCE_DATE_EPOCH`: all times in the image are at most this, in seconds since 1970.
     pub source_date_epoch: Option<i64>,
+    /// `--attest`: what is said of the image beside it, which makes the result an index.
+    pub attesting: Attesting,
 }
 
 /// A remark in what names an image, not in its configuration.

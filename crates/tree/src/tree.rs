@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map};
 
-use crate::{Device, EntryKind, FileContent, LayerPath, Metadata};
+use crate::{Device, EntryKind, FileContent, LayerPath, Metadata, Timestamp};
 
 /// The most nodes that a tree may have. Far above any real image, and low enough that layers made to
 /// exhaust memory are refused first.
@@ -85,6 +85,11 @@ impl Tree {
     /// The node behind `id`.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.index()]
+    }
+
+    /// Gives all files this time of modification.
+    pub fn set_times(&mut self, time: Timestamp) {
+        self.nodes.iter_mut().for_each(|node| node.metadata.mtime = time);
     }
 
     /// How many nodes there are, the root included; a file with several names counts once.

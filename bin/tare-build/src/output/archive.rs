@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use archive::{Format, RefName, Saved, Saving};
 use cli::Destination;
 use image::{Descriptor, Reference, media_type};
-use store::{LayerForm, Watch};
+use store::{LayerForm, Store, Watch};
 
 use super::flag::ImageFile;
 use super::{Delivery, OutputFlag};
@@ -30,7 +30,7 @@ fn deliver(
     image: &Saved,
     form: LayerForm,
 ) -> anyhow::Result<Descriptor> {
-    refuse_several(file.format, image)?;
+    refuse_several(delivery.store, file.format, image)?;
     let (store, images) = (delivery.store, std::slice::from_ref(image));
     let saving = Saving { format: file.format, platform: None, form, ref_name: RefName::Tag };
     let flag = delivery.interrupt.flag();
@@ -44,9 +44,11 @@ fn deliver(
     first(written)
 }
 
-/// As buildx refuses it: docker's archive has no room for an index.
-fn refuse_several(format: Format, image: &Saved) -> anyhow::Result<()> {
-    let several = media_type::is_index(image.image.media_type().as_ref());
+/// As buildx refuses it: docker's archive has no room for an index. What is said of a single image is
+/// left out.
+fn refuse_several(store: &Store, format: Format, image: &Saved) -> anyhow::Result<()> {
+    let several = media_type::is_index(image.image.media_type().as_ref())
+        && store.platforms(&image.image)?.len() > 1;
     match several && format == Format::Docker {
         true => Err(cli::hinted(
             anyhow::anyhow!("type=docker has no room for an image for several platforms"),

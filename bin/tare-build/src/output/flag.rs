@@ -18,6 +18,9 @@ pub(crate) struct OutputFlag {
     names: Vec<Reference>,
     annotations: Vec<Annotation>,
     pub(super) compressing: Compressing,
+    /// `rewrite-timestamp=true`: no file that was made is younger than SOURCE_DATE_EPOCH. So it is in any
+    /// case, once there is one; as with BuildKit the base image's layers stay as they are.
+    pub(super) rewrite_times: bool,
 }
 
 /// What kind of output.
@@ -82,6 +85,7 @@ impl OutputFlag {
             names: Vec::new(),
             annotations: Vec::new(),
             compressing: Compressing::default(),
+            rewrite_times: false,
         }
     }
 
@@ -144,6 +148,7 @@ struct Attributes {
     by_digest: bool,
     tar: Option<bool>,
     split: Option<bool>,
+    rewrite_times: bool,
 }
 
 impl Attributes {
@@ -169,9 +174,9 @@ impl Attributes {
             "force-compression" => self.compressing.force = boolean(key, value)?,
             "tar" => self.tar = Some(boolean(key, value)?),
             "platform-split" => self.split = Some(boolean(key, value)?),
-            // Images are OCI's, times are never later than SOURCE_DATE_EPOCH, and an image that has a name
-            // is found by that and its digest, too.
-            "name-canonical" | "oci-mediatypes" | "rewrite-timestamp" | "store" | "unpack" => {
+            "rewrite-timestamp" => self.rewrite_times = boolean(key, value)?,
+            // Images are OCI's, and an image that has a name is found by that and its digest, too.
+            "name-canonical" | "oci-mediatypes" | "store" | "unpack" => {
                 needless(key, boolean(key, value)?)?;
             }
             _ => self.annotation(key, value)?,
@@ -223,8 +228,8 @@ impl Attributes {
                 ));
             }
         };
-        let Self { names, annotations, compressing, .. } = self;
-        Ok(OutputFlag { kind, names, annotations, compressing })
+        let Self { names, annotations, compressing, rewrite_times, .. } = self;
+        Ok(OutputFlag { kind, names, annotations, compressing, rewrite_times })
     }
 
     /// What goes without a tag cannot have asked for one.

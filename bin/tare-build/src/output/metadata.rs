@@ -3,10 +3,16 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use build::Attestation;
 use image::{Descriptor, ImageManifest, Reference, media_type};
 use serde_json::{Map, Value, json};
 
 use super::Delivery;
+
+/// How an image was built, among what is said of it.
+fn is_provenance(attestation: &Attestation) -> bool {
+    attestation.predicate_type.starts_with("https://slsa.dev/provenance/")
+}
 
 /// ```json
 /// {"containerimage.config.digest": "sha256:…", "containerimage.descriptor": {"mediaType": "…", …},
@@ -25,6 +31,10 @@ impl Metadata {
                 serde_json::from_slice(&delivery.store.read_blob(image)?)?;
             let digest = manifest.config().digest().to_string();
             metadata.0.insert("containerimage.config.digest".to_owned(), digest.into());
+        }
+        if let Some(said) = delivery.image.attestations.iter().find(|it| is_provenance(it)) {
+            let statement: Value = serde_json::from_slice(&said.statement)?;
+            metadata.0.insert("buildx.build.provenance".to_owned(), statement["predicate"].clone());
         }
         Ok(metadata)
     }

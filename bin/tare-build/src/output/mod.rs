@@ -37,8 +37,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) arguments: &'a Arguments,
     pub(crate) store: &'a Store,
     pub(crate) image: &'a BuiltImage,
-    /// No exported file is younger, in seconds since 1970.
-    pub(crate) newest: Option<i64>,
+    /// `SOURCE_DATE_EPOCH`: the time of exported files, in seconds since 1970.
+    pub(crate) epoch: Option<i64>,
     pub(crate) interrupt: &'a Interrupt,
 }
 
@@ -83,6 +83,11 @@ impl Outputs {
     /// Whether a result of the build, and so nothing else, goes to standard output.
     pub(crate) fn to_stdout(&self) -> bool {
         self.all.iter().any(OutputFlag::is_stdout)
+    }
+
+    /// Whether one of them asks for times that are not younger than `SOURCE_DATE_EPOCH`.
+    pub(crate) fn rewrite_times(&self) -> bool {
+        self.all.iter().any(|output| output.rewrite_times)
     }
 
     /// What can be said before the build, which may take long.

@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
     let bar = Progress::new(arguments.shown.mode()).bytes("exporting", None);
     let root = Root { prefix: None, tree: &tree, layers: &layers };
     let out = bar.writer(&mut destination);
-    let exported = archive::export(&[root], None, out, &interrupt.flag())
+    let exported = archive::export(&[root], None, &[], out, &interrupt.flag())
         .map_err(explain)
         .with_context(failed)?;
     destination.finish()?;

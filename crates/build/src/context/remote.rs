@@ -17,7 +17,11 @@ const NAME: &str = "context";
 impl Opener<'_> {
     pub(super) fn download(&self, what: &HttpRef) -> Result<Fetched, Error> {
         let name = format!("load build context {}", redacted(&what.url));
-        self.show(&name, |hear| fetch(self.store, self.fetcher, what, None, hear, self.interrupt))
+        let fetched = self.show(&name, |hear| {
+            fetch(self.store, self.fetcher, what, None, hear, self.interrupt)
+        })?;
+        self.materials.http(what, &fetched.digest);
+        Ok(fetched)
     }
 
     pub(super) fn checkout(&self, what: &GitRef, keep_git_dir: bool) -> Result<Checkout, Error> {
@@ -29,6 +33,7 @@ impl Opener<'_> {
         let name = format!("load git source {}{}", what.shown(), reference.unwrap_or_default());
         self.show(&name, |hear| {
             let commit = fetcher.resolve(what, hear)?;
+            self.materials.git(what, &commit);
             fetcher.checkout(what, keep_git_dir, &commit, hear)
         })
     }

@@ -47,6 +47,7 @@ use crate::cache::{CachePlace, Collected};
 use crate::context::{Context, Contexts};
 use crate::explain::Traces;
 use crate::key::Key;
+use crate::materials::Materials;
 use crate::options::BuildOptions;
 use crate::plan::{From, Plan};
 use crate::record::{self, LayerRef, Record};
@@ -59,6 +60,8 @@ pub(crate) struct Session<'a> {
     pub(crate) options: &'a BuildOptions,
     pub(crate) dockerfile: &'a Dockerfile,
     pub(crate) contexts: &'a Contexts<'a>,
+    /// What was taken from elsewhere.
+    pub(crate) materials: &'a Materials,
     pub(crate) runner: &'a dyn Runner,
     pub(crate) progress: &'a dyn Progress,
     /// Set by the user, or when a stage has failed.
@@ -79,6 +82,7 @@ pub(crate) struct Session<'a> {
     turns: Mutex<HashMap<Key, Arc<Mutex<()>>>>,
     /// Agents that were started for key files, by their ids.
     key_agents: Mutex<HashMap<String, KeyAgent>>,
+    warnings: Mutex<Vec<String>>,
 }
 
 /// The build for one platform.
@@ -104,6 +108,8 @@ impl<'a> Deref for Solver<'a> {
 pub(crate) struct Image {
     /// Of its manifest.
     pub(crate) digest: Digest,
+    /// Of what its name stands for: the manifest, or an index.
+    pub(crate) named: Digest,
     pub(crate) snapshot: Mutex<Snapshot>,
     pub(crate) history: Vec<History>,
     pub(crate) created: Option<String>,
@@ -119,7 +125,7 @@ impl<'a> Session<'a> {
     pub(crate) fn new(
         store: &'a Store,
         options: &'a BuildOptions,
-        (contexts, dockerfile): (&'a Contexts<'a>, &'a Dockerfile),
+        (contexts, dockerfile, materials): (&'a Contexts<'a>, &'a Dockerfile, &'a Materials),
         runner: &'a dyn Runner,
         progress: &'a dyn Progress,
         interrupt: &Interrupt,
@@ -129,6 +135,7 @@ impl<'a> Session<'a> {
             options,
             dockerfile,
             contexts,
+            materials,
             runner,
             progress,
             interrupt: interrupt.child(),
@@ -142,6 +149,7 @@ impl<'a> Session<'a> {
             earlier: OnceLock::new(),
             turns: Mutex::default(),
             key_agents: Mutex::default(),
+            warnings: Mutex::default(),
         }
     }
 
@@ -189,6 +197,16 @@ impl<'a> Session<'a> {
     pub(crate) fn keep(&self, key: Key, record: &Record) -> Result<(), Error> {
         self.collected.record(key, record);
         record::put(self.store, &key, record)
+    }
+
+    /// Keeps what the user should know, and what is no error.
+    pub(crate) fn warn(&self, said: String) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).push(said);
+    }
+
+    /// What was said so.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Announces a step; end it with [`Shown::end`].

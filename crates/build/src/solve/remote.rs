@@ -27,9 +27,15 @@ impl Work<'_> {
         for source in &copy.sources {
             match source {
                 CopySource::Path(_) => {}
-                CopySource::Http(http) => remotes.push(RemoteSource::Http(http)),
+                CopySource::Http(http) => {
+                    if let Some(checksum) = &http.checksum {
+                        self.solver.materials.http(&http.what, checksum);
+                    }
+                    remotes.push(RemoteSource::Http(http));
+                }
                 CopySource::Git(git) => {
                     let commit = self.fetcher().resolve(&git.what, hear)?;
+                    self.solver.materials.git(&git.what, &commit);
                     remotes.push(RemoteSource::Git(git, commit));
                 }
             }
@@ -66,7 +72,9 @@ impl Work<'_> {
         let solver = self.solver;
         let program = &solver.options.puller;
         let checksum = http.checksum.as_ref();
-        fetch(solver.store, program, &http.what, checksum, hear, &solver.interrupt)
+        let fetched = fetch(solver.store, program, &http.what, checksum, hear, &solver.interrupt)?;
+        solver.materials.http(&http.what, &fetched.digest);
+        Ok(fetched)
     }
 
     fn fetcher(&self) -> Fetcher<'_> {

@@ -8,8 +8,9 @@
 //!
 //! Nothing in the store changes by it, but what is remembered in `tare/layers`. An image none of whose
 //! layers change leaves byte for byte as it is. What is no image (a signature, an attestation) is never
-//! changed; an attestation is told the new digest of the image that it speaks of.
+//! changed; an attestation is told the new digest of the image that it speaks of, in its statements too.
 
+mod attestation;
 mod compress;
 mod manifest;
 mod recipe;
@@ -214,9 +215,16 @@ impl Packer<'_> {
         };
         let mut index: Value = serde_json::from_slice(&bytes).map_err(json)?;
         let mut changed = HashMap::new();
-        for child in index["manifests"].as_array_mut().into_iter().flatten() {
+        let mut children: Vec<&mut Value> =
+            index["manifests"].as_array_mut().into_iter().flatten().collect();
+        // What speaks of images is told their new digests: they come first.
+        children.sort_by_key(|child| attestation::is_one(child));
+        for child in children {
             let old: Descriptor = serde_json::from_value(child.clone()).map_err(json)?;
-            let new = self.child(&old, depth)?;
+            let new = match attestation::is_one(child) && !changed.is_empty() {
+                true => self.attestation(&old, &changed)?,
+                false => self.child(&old, depth)?,
+            };
             if new.digest() != old.digest() {
                 child["digest"] = new.digest().to_string().into();
                 child["size"] = new.size().into();
