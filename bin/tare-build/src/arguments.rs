@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::output::OutputFlag;
 use crate::progress::{Explain, ProgressFlag};
 use crate::secrets::SecretFlag;
+use crate::without_effect::WithoutEffect;
 
 /// Build an image from a Dockerfile.
 ///
@@ -159,6 +160,8 @@ pub(crate) struct Arguments {
     /// How root file systems are made: erofs or directory [default: the better one that works]
     #[arg(long, value_name = "DRIVER")]
     pub(crate) driver: Option<build::Driver>,
+    #[command(flatten)]
+    pub(crate) without_effect: WithoutEffect,
     #[command(flatten)]
     pub(crate) store: cli::StoreFlag,
 }

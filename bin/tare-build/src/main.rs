@@ -15,6 +15,7 @@ mod progress;
 mod rootless;
 mod secrets;
 mod tending;
+mod without_effect;
 
 use std::fs;
 use std::io;
@@ -57,6 +58,7 @@ fn run() -> anyhow::Result<ExitCode> {
     let progress = Explained::new(&*report);
     let stop = build::Interrupt::watching(interrupt.flag());
     outputs.check()?;
+    arguments.without_effect.warnings().for_each(|warning| report.warn(&warning));
     let built = build::build(&store, inputs, &options, &runner, &progress, &stop);
     report.show_findings();
     if let Some(how) = arguments.explain {
@@ -69,7 +71,8 @@ fn run() -> anyhow::Result<ExitCode> {
         image.warnings.iter().for_each(|warning| report.warn(warning));
         let epoch = options.source_date_epoch;
         let (arguments, store, image, interrupt) = (&arguments, &store, &image, &interrupt);
-        deliver(&outputs, &Delivery { arguments, store, image, epoch, interrupt })
+        let explained = arguments.explain.map(|_| progress.explanations());
+        deliver(&outputs, &Delivery { arguments, store, image, epoch, explained, interrupt })
     });
     // After the delivery: what is not in the store's index is this process's until then.
     tending.tend(&store, &*report);

@@ -153,3 +153,20 @@ fn parents_with_patterns() {
         .build("FROM scratch\nCOPY --parents in/none /x/\n", &[])
         .refused(&["Dockerfile:2", "in/none"]);
 }
+
+/// Scripts that were written for docker build go on working.
+#[test]
+fn flags_that_buildkit_ignores_are_said_to_be() {
+    let machine = Machine::new();
+    let ignored = ["--compress", "--rm=false", "--force-rm", "--squash", "--isolation=default"];
+    let limits = ["-m", "1g", "--memory-swap=2g", "-c", "512", "--cpuset-cpus=0", "--cpu-quota=1"];
+    let others = ["--security-opt=a", "--security-opt=b", "-D", "--builder=mine"];
+    let all = [&ignored[..], &limits, &others].concat();
+    let said = machine.build("FROM busybox:base\n", &all);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    for name in ["compress", "rm", "squash", "memory", "cpu-shares", "security-opt", "builder"] {
+        assert!(said.err.contains(&format!("--{name} has no effect")), "{name}: {}", said.err);
+    }
+    let said = machine.build("FROM busybox:base\n", &["--builder=default"]);
+    assert!(!said.err.contains("no effect"), "{}", said.err);
+}

@@ -233,3 +233,22 @@ fn a_failed_build_explains_what_it_did() {
     let lines = why(&said);
     assert!(lines[0].contains("the instruction was RUN cat /src/main.c > /out"), "{lines:?}");
 }
+
+/// A machine that reads the metadata need not read what is written for people.
+#[test]
+fn the_metadata_file_has_it_too() {
+    let machine = Machine::new();
+    machine.file("f", "1");
+    let dockerfile = "FROM busybox:base\nCOPY f /\n";
+    machine.built(dockerfile, &[]);
+    machine.file("f", "2");
+    machine.built(dockerfile, &["--explain", "--metadata-file", "meta.json"]);
+    let read = || -> Value {
+        serde_json::from_slice(&std::fs::read(machine.path("meta.json")).unwrap()).unwrap()
+    };
+    let explained = &read()["tare.explain"];
+    assert_eq!((explained["cached"].as_u64(), explained["done"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(explained["steps"][0]["why"], "f changed");
+    machine.built(dockerfile, &["--metadata-file", "meta.json"]);
+    assert_eq!(read().get("tare.explain"), None);
+}

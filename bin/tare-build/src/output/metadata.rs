@@ -32,6 +32,9 @@ impl Metadata {
             let digest = manifest.config().digest().to_string();
             metadata.0.insert("containerimage.config.digest".to_owned(), digest.into());
         }
+        if let Some(explained) = &delivery.explained {
+            metadata.0.insert("tare.explain".to_owned(), serde_json::to_value(explained)?);
+        }
         if let Some(said) = delivery.image.attestations.iter().find(|it| is_provenance(it)) {
             let statement: Value = serde_json::from_slice(&said.statement)?;
             metadata.0.insert("buildx.build.provenance".to_owned(), statement["predicate"].clone());

@@ -22,7 +22,7 @@ use image::Reference;
 use store::Store;
 
 use crate::arguments::Arguments;
-use crate::progress::ProgressFlag;
+use crate::progress::{Explanations, ProgressFlag};
 pub(crate) use flag::OutputFlag;
 use flag::{ImageFile, Kind, Pushing};
 use metadata::Metadata;
@@ -39,6 +39,8 @@ pub(crate) struct Delivery<'a> {
     pub(crate) image: &'a BuiltImage,
     /// `SOURCE_DATE_EPOCH`: the time of exported files, in seconds since 1970.
     pub(crate) epoch: Option<i64>,
+    /// Why steps were done, where that is asked for.
+    pub(crate) explained: Option<Explanations>,
     pub(crate) interrupt: &'a Interrupt,
 }
 

@@ -26,19 +26,19 @@ pub(crate) struct Explained<'a> {
     explanations: Mutex<Vec<(StepId, Explanation)>>,
 }
 
-/// What `--explain=json` prints, as one line on standard error.
+/// What `--explain=json` prints, as one line on standard error, and `--metadata-file` has as `tare.explain`.
 ///
 /// ```json
 /// {"cached": 2, "done": 1, "steps": [{"step": "[3/3] RUN make", "why": "follows COPY src/ /src", …}]}
 /// ```
 #[derive(Debug, Serialize)]
-struct Explanations<'a> {
+pub(crate) struct Explanations {
     /// How many steps the cache gave.
     cached: usize,
     /// How many were done, or failed.
     done: usize,
     /// Those, in the order in which they were met.
-    steps: Vec<&'a Explanation>,
+    steps: Vec<Explanation>,
 }
 
 impl<'a> Explained<'a> {
@@ -49,22 +49,29 @@ impl<'a> Explained<'a> {
 
     /// Prints it on standard error.
     pub(crate) fn show(&self, how: Explain) -> anyhow::Result<()> {
-        let mut explanations =
-            self.explanations.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        explanations.sort_by_key(|(id, _)| *id);
-        let steps: Vec<&Explanation> = explanations.iter().map(|(_, it)| it).collect();
-        let cached = self.cached.load(Ordering::Relaxed);
-        let done = self.done.load(Ordering::Relaxed);
+        let all = self.explanations();
         cli::note(match how {
-            Explain::Json => serde_json::to_string(&Explanations { cached, done, steps })?,
-            Explain::Text => text(cached, done, &steps),
+            Explain::Json => serde_json::to_string(&all)?,
+            Explain::Text => text(&all),
         });
         Ok(())
     }
+
+    /// All that there is to explain.
+    pub(crate) fn explanations(&self) -> Explanations {
+        let mut all = self.explanations.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        all.sort_by_key(|(id, _)| *id);
+        Explanations {
+            cached: self.cached.load(Ordering::Relaxed),
+            done: self.done.load(Ordering::Relaxed),
+            steps: all.into_iter().map(|(_, it)| it).collect(),
+        }
+    }
 }
 
-fn text(cached: usize, done: usize, steps: &[&Explanation]) -> String {
-    if done == 0 {
+fn text(all: &Explanations) -> String {
+    let Explanations { cached, done, steps } = all;
+    if *done == 0 {
         return format!("all {cached} steps cached");
     }
     let head = format!("{done} of {} steps not cached:", cached + done);

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use cli::ProgressMode;
 
-pub(crate) use explained::{Explain, Explained};
+pub(crate) use explained::{Explain, Explained, Explanations};
 use raw::Raw;
 use rendered::Rendered;
 
