@@ -167,8 +167,10 @@ impl Pull<'_> {
         let workers = self.session.options.parallel.clamp(1, layers.len().max(1));
         let queue = Mutex::new(layers.into_iter());
         let failed: Mutex<Option<Error>> = Mutex::new(None);
+        // Not in the loop's head: there the lock would be held while the blob comes.
+        let next = || lock(&queue).next();
         let work = || {
-            while let Some((digest, blob)) = lock(&queue).next() {
+            while let Some((digest, blob)) = next() {
                 let fetched = blob::fetch(self.session, self.store, &blob, digest)
                     .and_then(|()| self.unpack(&blob, diff_ids.get(&digest)));
                 if let Err(error) = fetched {

@@ -104,7 +104,9 @@ impl Push<'_> {
     }
 
     fn work(&self, queue: &Mutex<Receiver<Content>>, failed: &Mutex<Option<Error>>) {
-        while let Ok(content) = lock(queue).recv() {
+        // Not in the loop's head: there the lock would be held while the blob goes.
+        let next = || lock(queue).recv();
+        while let Ok(content) = next() {
             let mount = self.mounts.source(&content.digest);
             if let Err(error) = upload::send(self.session, &content, mount) {
                 lock(failed).get_or_insert(error);

@@ -11,6 +11,7 @@ mod honest;
 mod hostile;
 mod liar;
 mod mirrors;
+mod parallel;
 mod push;
 mod push_refused;
 mod remote;
