@@ -283,7 +283,8 @@ def built(bench):
     name = bench.target.name("built/six:1")
     yield bench.row("push what was just built, compressing it", {
         "tare": lambda: ([*bench.tare, store(), "push", "-q", "six", name],),
-        "skopeo": lambda: (["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{plain}:six", f"docker://{name}"],),
+        "skopeo": lambda: (["skopeo", "copy", "-q", "--dest-tls-verify=false", "--dest-compress-format=gzip",
+                            f"oci:{plain}:six", f"docker://{name}"],),
     }, before=bench.target.clear)
 
 
