@@ -186,7 +186,8 @@ enum Entitlement {
 impl From<NetworkName> for Network {
     fn from(name: NetworkName) -> Self {
         match name {
-            NetworkName::Default | NetworkName::Host => Self::Host,
+            NetworkName::Default => Self::Default,
+            NetworkName::Host => Self::Host,
             NetworkName::None => Self::None,
         }
     }

@@ -7,8 +7,8 @@ use rootfs::user_namespace::{self, Entered, UserNamespaceError};
 
 /// Goes on where this process can mount: as it is, or else from the beginning in a user namespace.
 pub(crate) fn enter() -> anyhow::Result<()> {
-    let entered = user_namespace::enter_where_needed();
-    cli::go_on(entered.map(|entered| entered.map(Entered::parts)), UserNamespaceError::hint)
+    let enter = || Ok(user_namespace::enter_where_needed()?.map(Entered::parts));
+    cli::go_on(enter, UserNamespaceError::hint)
 }
 
 /// The runtime for the steps of a build. In a user namespace it cannot keep its state where root does.

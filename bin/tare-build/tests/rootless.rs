@@ -174,3 +174,43 @@ fn the_store_tells_what_an_ordinary_user_has() {
     assert!(said.out.contains("Driver:  directory"), "{}", said.out);
     assert!(said.out.contains(&format!("Store:   {}\n", machine.path("store").display())));
 }
+
+/// By whichever of the two programs is there, the better one first; without either it is the host's.
+#[test]
+fn commands_have_a_network_of_their_own() {
+    if !is_rootless() {
+        return;
+    }
+    let machine = Machine::new();
+    let see = "FROM busybox:base\nRUN readlink /proc/self/ns/net >/seen; ip route >>/seen; \
+               grep -v '^#' /etc/resolv.conf >>/seen; ls /sys/class/net >>/seen\n"
+        .replace("readlink", "/bin/busybox readlink");
+    let seen = |programs: &[&str], args: &str| {
+        machine.file("Dockerfile", &see);
+        let links: String = ["newuidmap", "newgidmap", "env", "sh"]
+            .iter()
+            .chain(programs)
+            .map(|it| format!("ln -s $(command -v {it}) only/; "))
+            .collect();
+        let script = format!(
+            "rm -rf only; mkdir only; {links} build=$(command -v tare-build); \
+             PATH=$PWD/only $build --no-cache {args} ctx"
+        );
+        let said = shell(&machine, false, &script);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        machine.assert_clean();
+        machine.cat(said.out.trim(), "seen")
+    };
+    let host = fs::read_link("/proc/self/ns/net").unwrap().to_str().unwrap().to_owned();
+    let programs = ["pasta", "slirp4netns"];
+    assert!(seen(&[], "").starts_with(&host), "neither is there");
+    assert!(seen(&programs, "--network host").starts_with(&host), "--network host");
+    assert!(seen(&programs, "--network none").ends_with("\nlo\n"), "--network none");
+    for (programs, mark) in
+        [(&programs[..], "default via"), (&programs[1..], "default via 10.0.2.2 dev tap0")]
+    {
+        let own = seen(programs, "");
+        assert!(!own.starts_with(&host) && own.contains(mark), "{programs:?}: {own}");
+        assert!(!own.contains("nameserver 127."), "{own}");
+    }
+}

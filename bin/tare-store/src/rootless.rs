@@ -4,17 +4,20 @@ use rootfs::user_namespace::{self, Entered, UserNamespaceError};
 
 /// Goes on as root: as it is, or else from the beginning in a user namespace.
 pub(crate) fn enter() -> anyhow::Result<()> {
-    let entered = user_namespace::enter_where_needed();
-    cli::go_on(entered.map(|entered| entered.map(Entered::parts)), UserNamespaceError::hint)
+    let enter = || Ok(user_namespace::enter_where_needed()?.map(Entered::parts));
+    cli::go_on(enter, UserNamespaceError::hint)
 }
 
 /// The same where it is allowed; elsewhere why it is not. Then nothing there is another user's, either.
 pub(crate) fn try_enter() -> anyhow::Result<Option<UserNamespaceError>> {
-    match user_namespace::enter_where_needed() {
-        Err(error) => Ok(Some(error)),
-        entered => {
-            let entered = entered.map(|entered| entered.map(Entered::parts));
-            cli::go_on(entered, UserNamespaceError::hint).map(|()| None)
+    let mut refused = None;
+    let enter = || match user_namespace::enter_where_needed() {
+        Ok(entered) => Ok::<_, UserNamespaceError>(entered.map(Entered::parts)),
+        Err(error) => {
+            refused = Some(error);
+            Ok(None)
         }
-    }
+    };
+    cli::go_on(enter, UserNamespaceError::hint)?;
+    Ok(refused)
 }

@@ -6,8 +6,8 @@ use rustix::process::Pid;
 
 /// Goes on where this process can mount: as it is, or else from the beginning in a user namespace.
 pub(crate) fn enter() -> anyhow::Result<()> {
-    let entered = user_namespace::enter_where_needed();
-    cli::go_on(entered.map(|entered| entered.map(Entered::parts)), UserNamespaceError::hint)
+    let enter = || Ok(user_namespace::enter_where_needed()?.map(Entered::parts));
+    cli::go_on(enter, UserNamespaceError::hint)
 }
 
 /// Goes on as root of the namespace that a process of a container is in.
@@ -16,6 +16,6 @@ pub(crate) fn join(process: Pid) -> anyhow::Result<()> {
     if user.is_root() {
         return Ok(());
     }
-    user_namespace::join(process).context("cannot enter the container's user namespace")?;
-    cli::go_on::<UserNamespaceError>(Ok(Some((user.as_raw(), None))), |_| None)
+    let join = || user_namespace::join(process).map(|()| Some((user.as_raw(), None)));
+    cli::go_on(join, |_| None).context("cannot enter the container's user namespace")
 }

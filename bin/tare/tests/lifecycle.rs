@@ -95,7 +95,9 @@ fn rm_option_removes_it_when_it_ends() {
     world.ok("kill gone");
     world.wait_for_state("gone", "gone");
     until("everything to go", || {
-        std::fs::read_dir(world.path("store/tare/containers")).unwrap().next().is_none()
+        ["store/tare/containers", "run/containers"]
+            .iter()
+            .all(|folder| std::fs::read_dir(world.path(folder)).unwrap().next().is_none())
     });
     world.assert_clean();
 }

@@ -37,6 +37,7 @@ mod leftover;
 mod materials;
 mod names;
 mod options;
+mod own_network;
 pub mod plan;
 mod program;
 mod progress;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <store>/tare/build/tmp/<unique>/      one per build, flocked as long as the build lives
-//!   hosts, resolv.conf                  what all containers of the build see
+//!   hosts, resolv.conf, network         what all containers of the build see
 //!   run-N/                              one per container: bundle, upper and work directories
 //! ```
 //!
@@ -19,6 +19,7 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::guard::Guard;
+use crate::own_network::OwnNetwork;
 use crate::{Error, Runner, leftover, names};
 
 /// The working directory of one build. Removed when dropped.
@@ -182,6 +183,7 @@ fn sweep_build(path: &Path, name: &str, runner: &dyn Runner) {
             }
         }
     }
+    OwnNetwork::remove(path);
     let _ = rootfs::remove(path);
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use image::{RunOptions, UserNamespace};
+use image::RunOptions;
 use rootfs::{Driver, Mount, Prepared, ReadWrite};
 use store::{Holder, Image, Lease, Store};
 
@@ -15,6 +15,7 @@ use crate::Error;
 use crate::layers::prepare_rootfs;
 use crate::record::{NAME, Record, partial, write_json};
 use crate::release::take_away;
+use crate::user_namespace;
 use crate::users::read_users;
 use crate::volumes;
 
@@ -123,10 +124,7 @@ impl Draft {
         let mut run = options.run.clone();
         run.rootfs = "rootfs".into();
         run.read_only |= options.read_only_rootfs;
-        run.user_namespace = rootfs::ids().map(|ids| UserNamespace {
-            has_tty_group: ids.has_group(5),
-            sets_groups: ids.sets_groups(),
-        });
+        run.user_namespace = user_namespace();
         if !options.read_only_rootfs {
             volumes::add(&self.dir.join("rootfs"), &image.config.config.volumes, &mut run)?;
         }

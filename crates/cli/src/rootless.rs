@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -21,26 +22,29 @@ pub fn user() -> Uid {
     said.filter(|_| own.is_root()).map_or(own, Uid::from_raw)
 }
 
-/// Goes on with what `entered` says of this process: it can mount as it is, or it has entered a user
+/// Goes on with what `enter` says of this process: it can mount as it is, or it has entered a user
 /// namespace of this user's, perhaps one without other ids for a reason. Then the program starts again there,
 /// with the same arguments.
 ///
 /// # Errors
 /// What kept it out, with the hint for that; the program cannot be executed again.
 pub fn go_on<E>(
-    entered: Result<Option<(u32, Option<String>)>, E>,
+    enter: impl FnOnce() -> Result<Option<(u32, Option<String>)>, E>,
     hint: impl FnOnce(&E) -> Option<String>,
 ) -> anyhow::Result<()>
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    match entered {
+    // By its name: among the mounts of a new namespace, /proc/self/exe may not tell it any more.
+    let program = std::env::current_exe().ok().filter(|program| program.is_file());
+    match enter() {
         Ok(None) => Ok(()),
         Ok(Some((user, lone))) => {
             if let Some(why) = lone {
                 warn(format_args!("{why}: files and processes can belong to root alone"));
             }
-            Err(start_again(user)).context("cannot start this program again in a user namespace")
+            Err(start_again(program, user))
+                .context("cannot start this program again in a user namespace")
         }
         Err(error) => {
             let hint = hint(&error);
@@ -50,9 +54,9 @@ where
     }
 }
 
-fn start_again(user: u32) -> io::Error {
+fn start_again(program: Option<PathBuf>, user: u32) -> io::Error {
     let mut arguments = std::env::args_os();
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()));
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }

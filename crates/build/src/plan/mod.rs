@@ -194,8 +194,10 @@ pub struct Access {
 /// The network of a `RUN`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Network {
-    /// The host's. There is no bridge yet, so the default is the same.
+    /// The host's, as there is no bridge yet; for an ordinary user one of the build's own, where there can be.
     #[default]
+    Default,
+    /// The host's.
     Host,
     /// Loopback only.
     None,

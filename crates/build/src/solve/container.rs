@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::{Device, Network, RunOptions, UserNamespace};
+use image::{Device, Network, RunOptions};
 
 use crate::options::BuildOptions;
 use crate::plan::{self, Run};
@@ -12,10 +12,14 @@ use crate::plan::{self, Run};
 const CGROUP_PARENT: &str = "/tare";
 
 /// The container with this name, yet without mounts.
-pub(super) fn options(run: &Run, build: &BuildOptions, id: &str) -> RunOptions {
-    let ids = rootfs::ids();
+pub(super) fn options(
+    run: &Run,
+    build: &BuildOptions,
+    own_network: Option<PathBuf>,
+    id: &str,
+) -> RunOptions {
     // An ordinary user's containers have cgroups only where the user says which.
-    let usual = ids.is_none().then_some(Path::new(CGROUP_PARENT));
+    let usual = rootfs::ids().is_none().then_some(Path::new(CGROUP_PARENT));
     let parent = build.cgroup_parent.as_deref().or(usual);
     let default = RunOptions::default();
     RunOptions {
@@ -25,6 +29,7 @@ pub(super) fn options(run: &Run, build: &BuildOptions, id: &str) -> RunOptions {
         user: Some(run.user.clone()).filter(|user| !user.is_empty()),
         hostname: Some(run.hostname.clone()),
         network: match run.network {
+            plan::Network::Default => own_network.map_or(Network::Host, Network::Path),
             plan::Network::Host => Network::Host,
             plan::Network::None => Network::None,
         },
@@ -34,10 +39,7 @@ pub(super) fn options(run: &Run, build: &BuildOptions, id: &str) -> RunOptions {
         shm_size: build.shm_size.unwrap_or(default.shm_size),
         ulimits: build.ulimits.clone(),
         cgroups_path: parent.map(|parent| cgroup(parent, id)),
-        user_namespace: ids.map(|ids| UserNamespace {
-            has_tty_group: ids.has_group(5),
-            sets_groups: ids.sets_groups(),
-        }),
+        user_namespace: bundle::user_namespace(),
         ..default
     }
 }

@@ -49,6 +49,7 @@ use crate::explain::Traces;
 use crate::key::Key;
 use crate::materials::Materials;
 use crate::options::BuildOptions;
+use crate::own_network::OwnNetwork;
 use crate::plan::{From, Plan};
 use crate::record::{self, LayerRef, Record};
 use crate::scratch::Scratch;
@@ -68,6 +69,8 @@ pub(crate) struct Session<'a> {
     pub(crate) interrupt: Interrupt,
     steps: AtomicUsize,
     driver: OnceLock<Driver>,
+    /// Of an ordinary user's commands. It has files in `scratch`, and goes before.
+    own_network: Mutex<Option<Option<OwnNetwork>>>,
     scratch: Mutex<Option<Arc<Scratch>>>,
     /// The layer of steps that changed nothing, once there is one.
     empty: Mutex<Option<LayerRef>>,
@@ -141,6 +144,7 @@ impl<'a> Session<'a> {
             interrupt: interrupt.child(),
             steps: AtomicUsize::new(0),
             driver: OnceLock::new(),
+            own_network: Mutex::default(),
             scratch: Mutex::new(None),
             empty: Mutex::default(),
             records: Mutex::default(),
@@ -176,6 +180,17 @@ impl<'a> Session<'a> {
         network::write(made.path(), hostname, &self.options.hosts)?;
         *scratch = Some(made.clone());
         Ok(made)
+    }
+
+    /// The network namespace of an ordinary user's commands, made when first needed; `None` where they have the
+    /// host's.
+    pub(crate) fn own_network(&self) -> Result<Option<PathBuf>, Error> {
+        let scratch = self.scratch()?;
+        let mut network = self.own_network.lock().unwrap_or_else(PoisonError::into_inner);
+        if network.is_none() {
+            *network = Some(network::start_own(scratch.path())?);
+        }
+        Ok(network.as_ref().and_then(Option::as_ref).map(OwnNetwork::path))
     }
 
     pub(crate) fn temporary(&self) -> PathBuf {

@@ -28,7 +28,7 @@ use super::stage::{Ended, Keys, Outcome, Work};
 use super::{Shown, Snapshot, agents, container, secrets};
 use crate::Error;
 use crate::key::{self, Definition, Key, Surroundings};
-use crate::plan::Run;
+use crate::plan::{Network, Run};
 use crate::record::LayerRef;
 use crate::scratch::Step;
 
@@ -157,7 +157,12 @@ impl Work<'_> {
     ) -> Result<Vec<LayerPath>, Error> {
         let users = self.users()?;
         let build = self.solver.options;
-        let mut mounts = super::network::mounts(self.solver.scratch()?.path());
+        let own_network = match run.network {
+            Network::Default => self.solver.own_network()?,
+            Network::Host | Network::None => None,
+        };
+        let scratch = self.solver.scratch()?;
+        let mut mounts = super::network::mounts(scratch.path(), own_network.is_some());
         mounts.extend(
             build
                 .volumes
@@ -172,7 +177,7 @@ impl Work<'_> {
         for mount in &mut mounts {
             mount.destination = inside(&tree, &mount.destination)?;
         }
-        let mut options = container::options(run, build, step.id());
+        let mut options = container::options(run, build, own_network, step.id());
         options.mounts = mounts;
         options.env.extend(env.iter().cloned());
         let spec = image::runtime_spec(&self.image(), &options, &users)?;

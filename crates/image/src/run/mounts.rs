@@ -88,7 +88,7 @@ fn default_mounts(options: &RunOptions) -> Vec<RuntimeMount> {
         pts.push("gid=5");
     }
     let mut mounts = vec![
-        mount("proc", "/proc", &["nosuid", "noexec", "nodev"]),
+        procfs(options),
         mount("tmpfs", "/dev", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
         mount("devpts", "/dev/pts", &pts),
         sysfs(options, read_write),
@@ -107,15 +107,31 @@ fn default_mounts(options: &RunOptions) -> Vec<RuntimeMount> {
     mounts
 }
 
+/// In a sandbox that hides parts of it, procfs cannot be mounted anew. What is there knows the container's
+/// processes, too, by numbers of its own.
+fn procfs(options: &RunOptions) -> RuntimeMount {
+    let words = ["nosuid", "noexec", "nodev"];
+    match options.user_namespace.is_some_and(|namespace| !namespace.mounts_proc) {
+        true => shown("/proc", &words),
+        false => mount("proc", "/proc", &words),
+    }
+}
+
 /// Only who owns a network namespace may mount its sysfs; in a user namespace the host's is the host's, so
 /// that is shown.
 fn sysfs(options: &RunOptions, read_write: &str) -> RuntimeMount {
     let words = ["nosuid", "noexec", "nodev", read_write];
-    if options.user_namespace.is_some() && options.network == Network::Host {
-        let words = ["rbind", "rprivate"].into_iter().chain(words).map(str::to_owned);
-        return build("bind", "/sys".as_ref(), "/sys".as_ref(), words);
+    let hosts = options.network == Network::Host;
+    match options.user_namespace.is_some_and(|namespace| hosts || !namespace.mounts_sysfs) {
+        true => shown("/sys", &words),
+        false => mount("sysfs", "/sys", &words),
     }
-    mount("sysfs", "/sys", &words)
+}
+
+/// What is mounted at the same place outside.
+fn shown(place: &str, words: &[&str]) -> RuntimeMount {
+    let words = ["rbind", "rprivate"].iter().chain(words).map(ToString::to_string);
+    build("bind", place.as_ref(), place.as_ref(), words)
 }
 
 fn mount(kind: &str, destination: &str, options: &[&str]) -> RuntimeMount {

@@ -130,6 +130,10 @@ pub struct UserNamespace {
     pub has_tty_group: bool,
     /// Whether processes in it may have supplementary groups (user_namespaces(7), `setgroups`).
     pub sets_groups: bool,
+    /// Whether procfs can be mounted; else the one that is there is shown.
+    pub mounts_proc: bool,
+    /// Whether sysfs can be mounted; else the one that is there is shown.
+    pub mounts_sysfs: bool,
 }
 
 /// The network that a container sees.

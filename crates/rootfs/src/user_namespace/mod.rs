@@ -19,6 +19,7 @@ mod error;
 mod helper;
 mod ids;
 mod plan;
+mod visible;
 
 use std::fs;
 use std::io;
@@ -37,6 +38,7 @@ pub use error::UserNamespaceError;
 use helper::Helper;
 pub use ids::{IdRange, Ids, ids};
 use plan::{Kind, Plan};
+pub use visible::can_mount_anew;
 
 /// Whether this process can mount as it is: it is root, of the machine or of a namespace.
 pub fn can_mount() -> bool {

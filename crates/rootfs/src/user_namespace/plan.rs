@@ -65,7 +65,13 @@ impl Plan {
         if may_map_all() {
             let all = |kind: Kind| {
                 let map = fs::read_to_string(format!("/proc/self/{}", kind.map()));
-                let same = |range: IdRange| IdRange { outside: range.inside, ..range };
+                // By a map of all ids everybody would take it for the machine's own namespace.
+                let count = |range: IdRange| range.count.min(u32::MAX - 1);
+                let same = |range: IdRange| IdRange {
+                    outside: range.inside,
+                    count: count(range),
+                    ..range
+                };
                 Map::Same(ids::parse(&map.unwrap_or_default()).into_iter().map(same).collect())
             };
             return Self { users: all(Kind::Users), groups: all(Kind::Groups), lone: None };
