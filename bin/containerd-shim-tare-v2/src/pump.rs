@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use rustix::event::PollFlags;
 
@@ -12,16 +13,16 @@ const CHUNK: usize = 4096;
 /// One direction. Both descriptors are non-blocking.
 #[derive(Debug)]
 pub(crate) struct Pump {
-    from: Option<File>,
-    to: File,
+    from: Option<Arc<File>>,
+    to: Arc<File>,
     /// Read, and not yet written.
     pending: Vec<u8>,
 }
 
 impl Pump {
     /// A pump that has not begun.
-    pub(crate) fn new(from: File, to: File) -> Self {
-        Self { from: Some(from), to, pending: Vec::new() }
+    pub(crate) fn new(from: impl Into<Arc<File>>, to: impl Into<Arc<File>>) -> Self {
+        Self { from: Some(from.into()), to: to.into(), pending: Vec::new() }
     }
 
     /// Whether all that will ever come has been passed on.

@@ -103,7 +103,8 @@ impl Server {
                 let until = *leave_at.get_or_insert_with(|| Instant::now() + FAREWELL);
                 let sent =
                     self.connections.values().all(|it| !it.interest().contains(PollFlags::OUT));
-                if (self.tasks.events.is_idle() && sent) || Instant::now() > until {
+                let quiet = self.tasks.is_quiet() && self.tasks.events.is_idle();
+                if (quiet && sent) || Instant::now() > until {
                     return Ok(());
                 }
             }

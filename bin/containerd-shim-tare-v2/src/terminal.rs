@@ -7,6 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -84,7 +85,7 @@ const LINGER: Duration = Duration::from_millis(500);
 /// A terminal in use.
 #[derive(Debug)]
 pub(crate) struct Terminal {
-    master: File,
+    master: Arc<File>,
     output: Pump,
     input: Option<Pump>,
     last_output: Instant,
@@ -94,13 +95,12 @@ impl Terminal {
     /// Connects a master with its FIFOs.
     ///
     /// # Errors
-    /// The descriptor cannot be made non-blocking or doubled.
+    /// The descriptor cannot be made non-blocking.
     pub(crate) fn new(master: OwnedFd, stdin: Option<File>, stdout: File) -> anyhow::Result<Self> {
         rustix::io::ioctl_fionbio(&master, true).context("make the terminal non-blocking")?;
-        let master = File::from(master);
-        let copy = || master.try_clone().context("double the terminal's descriptor");
-        let output = Pump::new(copy()?, stdout);
-        let input = stdin.map(|from| anyhow::Ok(Pump::new(from, copy()?))).transpose()?;
+        let master = Arc::new(File::from(master));
+        let output = Pump::new(Arc::clone(&master), stdout);
+        let input = stdin.map(|from| Pump::new(from, Arc::clone(&master)));
         Ok(Self { master, output, input, last_output: Instant::now() })
     }
 

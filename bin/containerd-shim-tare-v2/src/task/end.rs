@@ -25,13 +25,20 @@ impl Tasks {
     }
 
     pub(super) fn kill(&mut self, request: &KillRequest, caller: Caller) -> Answered {
-        let process = self.process(&request.id, &request.exec_id)?;
+        let container = self.container(&request.id)?;
+        let process = container.process(&request.exec_id)?;
+        // Another process may have its number by now.
+        let reaped = self.unclaimed.contains_key(&process.pid)
+            || request.exec_id.is_empty() && container.init_exit.is_some();
         match process.stage {
             Stage::Making => return Err(Refusal::state("the container is being made")),
             Stage::Stopped if !request.all => return Err(finished()),
+            _ if reaped && !request.all => return Err(finished()),
             _ => {}
         }
-        if !request.exec_id.is_empty() {
+        // A runtime does the same, but for what only it knows: all of a cgroup, and how to thaw it.
+        let plain = !request.all && !container.paused && is_named(request);
+        if plain || !request.exec_id.is_empty() {
             signal(process.pid, request.signal)?;
             return Ok(Answer::empty());
         }
@@ -154,6 +161,11 @@ pub(super) fn waited(exit: Exit) -> Vec<u8> {
     response.exit_status = exit.status;
     response.exited_at = Some(Timestamp::from(exit.at)).into();
     wire::encode(&response)
+}
+
+/// Whether the signal is none of the real-time signals, which only a runtime sends.
+fn is_named(request: &KillRequest) -> bool {
+    i32::try_from(request.signal).ok().and_then(Signal::from_named_raw).is_some()
 }
 
 /// In the words by which containerd and docker know it.

@@ -108,6 +108,11 @@ impl Tasks {
         self.containers.is_empty() && self.loggers.is_empty() && !sandbox
     }
 
+    /// Whether nobody waits for what a runtime does.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.runtimes.is_empty() && self.awaited.is_empty() && self.deleting.is_empty()
+    }
+
     /// Does what a request asks, now or later.
     pub(crate) fn call(&mut self, method: &str, payload: &[u8], caller: Caller) {
         crate::log::debug(&format!("{method} {caller:?}"));
