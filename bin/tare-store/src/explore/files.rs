@@ -168,7 +168,7 @@ mod tests {
         choice.collapsed.insert(LayerPath::new("a").unwrap());
         assert_eq!(names(&listing, &choice), "/a /gone /new");
         // A filter looks into them.
-        choice.filter = "one".to_owned();
+        choice.filter = "b/one".to_owned();
         assert_eq!(names(&listing, &choice), "/a /a/b /a/b/one");
     }
 
@@ -178,7 +178,7 @@ mod tests {
         let only = |kinds| names(&listing, &Choice { kinds, ..Choice::default() });
         assert_eq!(only([true, false, false, false]), "/new");
         assert_eq!(only([false, false, true, false]), "/gone");
-        assert_eq!(only([false, true, false, false]), "/");
+        assert_eq!(only([false, true, false, false]), "");
         assert_eq!(only([false; 4]), "");
     }
 
