@@ -10,6 +10,10 @@ fn visit(instruction: &Instruction) {
         Kind::Run(run) => drop(run.command()),
         Kind::OnBuild(on_build) => {
             visit(&on_build.instruction);
+            // A last backslash continues a line that is not there: BuildKit drops it when it reads a trigger, too.
+            if on_build.expression.trim_end().ends_with('\\') {
+                return;
+            }
             let again = parse_trigger(&on_build.expression, '\\')
                 .unwrap_or_else(|error| panic!("{:?}: {error}", on_build.expression));
             assert_eq!(again.kind, on_build.instruction.kind);
