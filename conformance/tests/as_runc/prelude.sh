@@ -96,4 +96,5 @@ receive() { /usr/bin/python3 "${PRELUDE%/*}/receive.py" "$@"; }
 # A container in the background whose streams criu can take along.
 still() { printf '%s\x1f%s\x1f%s\n' run --detach box >>"$W/calls"; "$R" --root "$ROOT" run --detach box >/dev/null 2>&1 </dev/null; }
 restored() { r restore --detach --bundle "$B" "$@" box >/dev/null </dev/null; }
-count_beyond() { [ "$(cat rootfs/count)" -gt "$1" ]; }
+# The count may have been stopped between emptying its file and writing it.
+count_beyond() { [ "$(cat rootfs/count)" -gt "${1:-0}" ]; }
