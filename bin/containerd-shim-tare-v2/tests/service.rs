@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 
 use containerd_shim_protos::TaskClient;
 use containerd_shim_protos::api::{
-    CheckpointTaskRequest, CloseIORequest, DeleteRequest, DeleteResponse, KillRequest,
-    ShutdownRequest, StateRequest, StatsRequest, Status, UpdateTaskRequest, WaitRequest,
+    CloseIORequest, DeleteRequest, DeleteResponse, KillRequest, ShutdownRequest, StateRequest,
+    StatsRequest, Status, UpdateTaskRequest, WaitRequest,
 };
 use containerd_shim_protos::bootstrap_api::{BootstrapParams, BootstrapResult};
 use containerd_shim_protos::cgroups::metrics::Metrics;
@@ -107,7 +107,7 @@ fn refusals_have_the_codes_that_containerd_knows() {
     state.id = "nobody".into();
     assert_eq!(code(task.state(patience(), &state)), Code::NOT_FOUND);
     let mut logged = shim.request();
-    logged.stdout = "binary:///bin/cat".into();
+    logged.stdout = "attachablebinary:///bin/cat".into();
     assert_eq!(code(task.create(patience(), &logged)), Code::UNIMPLEMENTED);
     let mut escape = shim.request();
     escape.id = "../escape".into();
@@ -118,9 +118,6 @@ fn refusals_have_the_codes_that_containerd_knows() {
     let mut delete = DeleteRequest::new();
     delete.id.clone_from(&shim.id);
     assert_eq!(code(task.delete(patience(), &delete)), Code::FAILED_PRECONDITION);
-    let mut checkpoint = CheckpointTaskRequest::new();
-    checkpoint.id.clone_from(&shim.id);
-    assert_eq!(code(task.checkpoint(patience(), &checkpoint)), Code::UNIMPLEMENTED);
     let mut kill = KillRequest::new();
     kill.id.clone_from(&shim.id);
     kill.signal = 9;

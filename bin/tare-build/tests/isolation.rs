@@ -150,10 +150,11 @@ fn sleeping(seconds: &str) -> usize {
     fs::read_dir("/proc").unwrap().flatten().filter(is_it).count()
 }
 
-/// Processes that fork as fast as they can, as many as an ordinary user's limit lets them.
+/// Processes that fork as fast as they can, as many as an ordinary user's limit lets them; the shell itself
+/// forks but once, as one that cannot ends its step.
 fn bomb(mark: &str) -> String {
     format!(
-        "FROM busybox:base\nUSER 61234\nRUN b() {{ sleep 1000 & b {mark} | b {mark} & }}; b 2>/dev/null; "
+        "FROM busybox:base\nUSER 61234\nRUN b() {{ sleep 1000 & b {mark} | b {mark} & }}; (b 2>/dev/null) & "
     )
 }
 

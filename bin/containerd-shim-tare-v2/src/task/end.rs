@@ -46,11 +46,13 @@ impl Tasks {
         arguments.extend(request.all.then(|| "--all".into()));
         arguments.extend([request.id.clone().into(), request.signal.to_string().into()]);
         let started = self.container(&request.id)?.runtime.start(&arguments, None)?;
-        let id = request.id.clone();
+        let (id, deadly) = (request.id.clone(), request.signal == Signal::KILL.as_raw() as u32);
         self.when_ended(started, Some(caller), move |tasks, outcome| {
             let ended = |it: &Container| it.init.stage == Stage::Stopped || it.init_exit.is_some();
-            let gone = tasks.container(&id).is_ok_and(ended);
+            let gone = tasks.container(&id).map_or(true, ended);
             match outcome {
+                // It was killed, and taken away from under the runtime's hands.
+                Err(_) if gone && deadly => Ok(Vec::new()),
                 Err(_) if gone => Err(finished()),
                 outcome => {
                     outcome?;
