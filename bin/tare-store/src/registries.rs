@@ -142,11 +142,11 @@ fn registries_files() -> anyhow::Result<Vec<PathBuf>> {
     for folder in folders.map(|folder| folder.join("registries.conf.d")) {
         files.extend(additions(&folder)?);
     }
-    let cache = match rustix::process::geteuid().is_root() {
-        true => Some(PathBuf::from("/var/cache")),
-        false => home.map(|home| home.join(".cache")),
-    };
-    files.extend(cache.map(|cache| cache.join("containers/short-name-aliases.conf")));
+    // podman's own notes. Root of a user namespace has the user's, and may not read the machine's.
+    let common = rustix::process::geteuid().is_root().then(|| PathBuf::from("/var/cache"));
+    let caches = common.into_iter().chain(home.map(|home| home.join(".cache")));
+    let noted = caches.map(|cache| cache.join("containers/short-name-aliases.conf"));
+    files.extend(noted.into_iter().find(|file| std::fs::File::open(file).is_ok()));
     Ok(files)
 }
 

@@ -173,11 +173,15 @@ impl Machine {
 
     /// Whatever a build may have left: working directories, mounts.
     pub(crate) fn assert_clean(&self) {
-        let left: Vec<_> = fs::read_dir(self.path("store/tare/build/tmp"))
-            .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
-            .unwrap_or_default();
-        assert_eq!(left, [] as [PathBuf; 0], "working directories");
+        assert_eq!(self.left(), [] as [PathBuf; 0], "working directories");
         assert_eq!(self.mounts(), [] as [String; 0], "mounts");
+    }
+
+    /// The working directories of builds.
+    pub(crate) fn left(&self) -> Vec<PathBuf> {
+        fs::read_dir(self.path("store/tare/build/tmp"))
+            .map(|entries| entries.map(|entry| entry.unwrap().path()).collect())
+            .unwrap_or_default()
     }
 
     /// Mount points below this machine's folder.
