@@ -5,36 +5,29 @@
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use crate::machine::wait_until;
-
-/// A folder of repositories, and a daemon that serves them. It ends with the test.
+/// A folder of repositories, and a daemon for each connection to them. They end with the test.
 pub(crate) struct Repositories {
     dir: tempfile::TempDir,
-    daemon: Child,
     port: u16,
 }
 
 impl Repositories {
     pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        // Free now; whoever takes it first meanwhile makes the test fail, and nothing worse.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        // Not by way of git, whose child would go on when git is killed.
-        let programs = Command::new("git").arg("--exec-path").output().expect("git is installed");
-        let programs = String::from_utf8(programs.stdout).unwrap();
-        let daemon = Command::new(Path::new(programs.trim()).join("git-daemon"))
-            .args(["--export-all", "--reuseaddr", "--listen=127.0.0.1"])
-            .arg(format!("--port={port}"))
-            .arg(format!("--base-path={}", dir.path().display()))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        wait_until("git daemon", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { dir, daemon, port }
+        // The port is the test's own from the start: a daemon that binds one may find it taken.
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let base = dir.path().to_owned();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                serve(stream, &base);
+            }
+        });
+        Self { dir, port }
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
@@ -84,11 +77,18 @@ impl Repositories {
     }
 }
 
-impl Drop for Repositories {
-    fn drop(&mut self) {
-        let _ = self.daemon.kill();
-        let _ = self.daemon.wait();
-    }
+/// Hands a connection to git's daemon, as inetd would.
+fn serve(stream: TcpStream, base: &Path) {
+    let output: OwnedFd = stream.into();
+    let input = output.try_clone().unwrap();
+    let mut daemon = Command::new("git");
+    daemon
+        .args(["daemon", "--inetd", "--export-all"])
+        .arg(format!("--base-path={}", base.display()));
+    let started =
+        daemon.stdin(Stdio::from(input)).stdout(Stdio::from(output)).stderr(Stdio::null()).spawn();
+    let mut daemon = started.expect("git is installed");
+    std::thread::spawn(move || daemon.wait());
 }
 
 /// Runs git in a repository, with a clock that stands still; what it says.
