@@ -87,18 +87,9 @@ impl<'a> Bytes<'a> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         let left = self.content.size - self.at;
         let length = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let end = self.at + length as u64;
-        buffer[..length].fill(0);
-        for run in &self.content.extents {
-            let start = run.file_offset.max(self.at);
-            let stop = (run.file_offset + run.length).min(end);
-            if start < stop {
-                let piece = &mut buffer[(start - self.at) as usize..(stop - self.at) as usize];
-                let from = run.tar_offset + (start - run.file_offset);
-                self.layer.read_at(piece, from)?;
-            }
-        }
-        self.at = end;
+        let read = |piece: &mut [u8], from| self.layer.read_at(piece, from);
+        self.content.read_at(self.at, &mut buffer[..length], read)?;
+        self.at += length as u64;
         Ok(length)
     }
 }

@@ -15,6 +15,7 @@
 //! counts are bounded, and no path leaves the root, by `..` or by symbolic link.
 
 mod changeset;
+mod content;
 mod diff;
 mod entry;
 mod fold;

@@ -53,14 +53,6 @@ pub enum LimitError {
     Root,
 }
 
-impl FileContent {
-    /// The content of a file that is not sparse: `size` bytes at `tar_offset`.
-    pub fn plain(size: u64, tar_offset: u64) -> Self {
-        let extent = crate::Extent { file_offset: 0, tar_offset, length: size };
-        Self { size, extents: if size == 0 { Vec::new() } else { vec![extent] } }
-    }
-}
-
 /// Whether `entry` is one that a file system can show.
 pub(crate) fn check(entry: &Entry) -> Result<(), LimitError> {
     check_metadata(&entry.metadata)?;

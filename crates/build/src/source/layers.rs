@@ -117,7 +117,7 @@ impl Layers {
                 tar.open.get_or_init(|| Arc::new(file)).clone()
             }
         };
-        Ok(Reading::tar(file, tar.path.clone(), content.extents.clone(), content.size))
+        Ok(Reading::tar(file, tar.path.clone(), content.clone()))
     }
 
     /// A small file as text, links followed; `None` where there is none.

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, StatxFlags, statx};
 use sha2::{Digest as _, Sha256};
-use tree::Extent;
+use tree::FileContent;
 
 use super::hashes::Identity;
 use crate::Error;
@@ -21,7 +22,7 @@ pub(crate) struct Reading {
 
 enum From {
     Disk { file: File, identity: Identity, clock: i128 },
-    Tar { tar: Arc<File>, extents: Vec<Extent>, size: u64, at: u64 },
+    Tar { tar: Arc<File>, content: FileContent, at: u64 },
     Text { text: Arc<str>, at: usize },
     Blob(File),
 }
@@ -31,8 +32,8 @@ impl Reading {
         Self { from: From::Disk { file, identity, clock }, name }
     }
 
-    pub(super) fn tar(tar: Arc<File>, name: PathBuf, extents: Vec<Extent>, size: u64) -> Self {
-        Self { from: From::Tar { tar, extents, size, at: 0 }, name }
+    pub(super) fn tar(tar: Arc<File>, name: PathBuf, content: FileContent) -> Self {
+        Self { from: From::Tar { tar, content, at: 0 }, name }
     }
 
     pub(super) fn blob(path: &Path) -> Result<Self, Error> {
@@ -62,8 +63,11 @@ impl Read for Reading {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.from {
             From::Disk { file, .. } | From::Blob(file) => file.read(buffer),
-            From::Tar { tar, extents, size, at } => {
-                let count = read_sparse(tar, extents, *size, *at, buffer)?;
+            From::Tar { tar, content, at } => {
+                let left = usize::try_from(content.size - *at).unwrap_or(usize::MAX);
+                let count = left.min(buffer.len());
+                let read = |part: &mut [u8], from| tar.read_exact_at(part, from);
+                content.read_at(*at, &mut buffer[..count], read)?;
                 *at += count as u64;
                 Ok(count)
             }
@@ -72,36 +76,6 @@ impl Read for Reading {
                 *at += count;
                 Ok(count)
             }
-        }
-    }
-}
-
-/// Reads a file of a tar at `at`; what no extent covers is zeros.
-fn read_sparse(
-    tar: &File,
-    extents: &[Extent],
-    size: u64,
-    at: u64,
-    buffer: &mut [u8],
-) -> io::Result<usize> {
-    use std::os::unix::fs::FileExt as _;
-    let index = extents.partition_point(|extent| extent.file_offset + extent.length <= at);
-    let next = extents.get(index);
-    let limit = |until: u64| buffer.len().min(usize::try_from(until - at).unwrap_or(usize::MAX));
-    match next {
-        Some(extent) if extent.file_offset <= at => {
-            let count = limit(extent.file_offset + extent.length);
-            let count =
-                tar.read_at(&mut buffer[..count], extent.tar_offset + at - extent.file_offset)?;
-            if count == 0 && !buffer.is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            Ok(count)
-        }
-        _ => {
-            let count = limit(next.map_or(size, |extent| extent.file_offset.min(size)));
-            buffer[..count].fill(0);
-            Ok(count)
         }
     }
 }

@@ -88,25 +88,12 @@ fn same_content(file: &File, tar: &File, content: &FileContent) -> io::Result<bo
     while offset < content.size {
         let length = (content.size - offset).min(CHUNK as u64) as usize;
         file.read_exact_at(&mut upper[..length], offset)?;
-        read_lower(tar, content, offset, &mut lower[..length])?;
+        let read = |part: &mut [u8], from| tar.read_exact_at(part, from);
+        content.read_at(offset, &mut lower[..length], read)?;
         if upper[..length] != lower[..length] {
             return Ok(false);
         }
         offset += length as u64;
     }
     Ok(true)
-}
-
-/// Reads `buffer.len()` bytes of a file in a tar: its extents, and zeros between them.
-fn read_lower(tar: &File, content: &FileContent, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-    buffer.fill(0);
-    let end = offset + buffer.len() as u64;
-    let first = content.extents.partition_point(|e| e.file_offset + e.length <= offset);
-    for extent in content.extents[first..].iter().take_while(|e| e.file_offset < end) {
-        let from = extent.file_offset.max(offset);
-        let to = (extent.file_offset + extent.length).min(end);
-        let part = &mut buffer[(from - offset) as usize..(to - offset) as usize];
-        tar.read_exact_at(part, extent.tar_offset + (from - extent.file_offset))?;
-    }
-    Ok(())
 }
