@@ -39,6 +39,7 @@ mod progress;
 mod proxy;
 mod pull;
 mod push;
+mod queue;
 mod refusal;
 mod registries;
 mod remote;

@@ -11,19 +11,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use image::{Descriptor, DiffId, Digest, ImageConfig, ImageManifest, Platform, Reference};
 use store::{Holder, Store};
 
 use crate::Error;
 use crate::blob;
-use crate::cancel::lock;
 use crate::failure::Failure;
 use crate::find::{self, Document, Found};
 use crate::options::Options;
 use crate::progress::Progress;
+use crate::queue::side_by_side;
 use crate::refusal::printable;
 use crate::session::Session;
 use crate::sources::Reading;
@@ -164,28 +162,12 @@ impl Pull<'_> {
         layers: BTreeMap<Digest, Descriptor>,
         diff_ids: &BTreeMap<Digest, DiffId>,
     ) -> Result<(), Error> {
-        let workers = self.session.options.parallel.clamp(1, layers.len().max(1));
-        let queue = Mutex::new(layers.into_iter());
-        let failed: Mutex<Option<Error>> = Mutex::new(None);
-        // Not in the loop's head: there the lock would be held while the blob comes.
-        let next = || lock(&queue).next();
-        let work = || {
-            while let Some((digest, blob)) = next() {
-                let fetched = blob::fetch(self.session, self.store, &blob, digest)
-                    .and_then(|()| self.unpack(&blob, diff_ids.get(&digest)));
-                if let Err(error) = fetched {
-                    lock(&failed).get_or_insert(error);
-                    return self.session.cancel.stop();
-                }
-            }
-        };
-        thread::scope(|scope| {
-            for _ in 1..workers {
-                scope.spawn(work);
-            }
-            work();
-        });
-        failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+        let threads = self.session.options.parallel.min(layers.len());
+        side_by_side(layers, threads, |(digest, blob)| {
+            blob::fetch(self.session, self.store, &blob, digest)
+                .and_then(|()| self.unpack(&blob, diff_ids.get(&digest)))
+                .inspect_err(|_| self.session.cancel.stop())
+        })
     }
 
     /// Makes the layer's tar of a blob that is here.

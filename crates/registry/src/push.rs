@@ -8,8 +8,7 @@
 //! name comes last: whatever happens, the name stands for a whole image.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use image::{Descriptor, Digest, Platform, Reference};
@@ -17,12 +16,13 @@ use store::{Content, LayerForm, Outgoing, OutgoingEvent, Store, Watch};
 use ureq::http::Method;
 
 use crate::Error;
-use crate::cancel::{self, lock};
+use crate::cancel;
 use crate::endpoint::Endpoint;
 use crate::failure::Failure;
 use crate::mounts::Mounts;
 use crate::options::Options;
 use crate::progress::{Event, Progress};
+use crate::queue::Queue;
 use crate::session::{Call, Payload, Session};
 use crate::transport::header;
 use crate::upload;
@@ -87,33 +87,24 @@ struct Push<'a> {
 impl Push<'_> {
     /// Makes the blobs ready and sends them, several at a time. The first failure ends all of it.
     fn contents(&self, store: &Store, parcel: Parcel<'_>) -> Result<Outgoing, Error> {
-        let (ready, queue) = channel();
-        let queue = Mutex::new(queue);
-        let failed: Mutex<Option<Error>> = Mutex::new(None);
+        let (ready, contents) = channel();
+        let queue = Queue::new(contents);
         let outgoing = thread::scope(|scope| {
             for _ in 0..self.session.options.parallel.max(1) {
-                scope.spawn(|| self.work(&queue, &failed));
+                scope.spawn(|| queue.work(|content| self.send(&content)));
             }
             self.prepare(store, parcel, ready)
         });
         // Compression that was stopped was stopped by another failure.
-        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => outgoing,
-        }
+        queue.outcome().and(outgoing)
     }
 
-    fn work(&self, queue: &Mutex<Receiver<Content>>, failed: &Mutex<Option<Error>>) {
-        // Not in the loop's head: there the lock would be held while the blob goes.
-        let next = || lock(queue).recv();
-        while let Ok(content) = next() {
-            let mount = self.mounts.source(&content.digest);
-            if let Err(error) = upload::send(self.session, &content, mount) {
-                lock(failed).get_or_insert(error);
-                self.stop.store(true, Ordering::Relaxed);
-                return self.session.cancel.stop();
-            }
-        }
+    fn send(&self, content: &Content) -> Result<(), Error> {
+        let mount = self.mounts.source(&content.digest);
+        upload::send(self.session, content, mount).inspect_err(|_| {
+            self.stop.store(true, Ordering::Relaxed);
+            self.session.cancel.stop();
+        })
     }
 
     fn prepare(

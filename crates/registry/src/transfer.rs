@@ -3,17 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use image::{Descriptor, Digest, Reference};
 
 use crate::Error;
-use crate::cancel::{self, lock};
+use crate::cancel;
 use crate::endpoint::Endpoint;
 use crate::find::{self, Document, Read};
 use crate::options::Options;
 use crate::progress::{Event, Progress};
+use crate::queue::side_by_side;
 use crate::registries::Source;
 use crate::session::Session;
 use crate::{push, upload};
@@ -90,14 +89,6 @@ fn gather(
     Ok(())
 }
 
-/// The next blob, as long as all could be mounted.
-fn next<T>(
-    queue: &Mutex<impl Iterator<Item = T>>,
-    so_far: &Mutex<Result<bool, Error>>,
-) -> Option<T> {
-    matches!(*lock(so_far), Ok(true)).then(|| lock(queue).next()).flatten()
-}
-
 struct Copy<'a> {
     writing: &'a Session<'a>,
     from: &'a str,
@@ -107,23 +98,14 @@ impl Copy<'_> {
     /// Mounts the blobs of all manifests, side by side; `false` where one has to be sent.
     fn blobs(&self, documents: &[Read]) -> Result<bool, Error> {
         let blobs = self.named(documents)?;
-        let queue = Mutex::new(blobs.iter());
-        let outcome: Mutex<Result<bool, Error>> = Mutex::new(Ok(true));
-        let work = || {
-            while let Some((digest, size)) = next(&queue, &outcome) {
-                match self.blob(*digest, *size) {
-                    Ok(true) => {}
-                    other => *lock(&outcome) = other,
-                }
-            }
-        };
-        thread::scope(|scope| {
-            for _ in 1..blobs.len().min(MAX_AT_ONCE) {
-                scope.spawn(work);
-            }
-            work();
-        });
-        outcome.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let threads = blobs.len().min(MAX_AT_ONCE);
+        // What ends the work early is an answer of the whole.
+        let outcome =
+            side_by_side(blobs, threads, |(digest, size)| match self.blob(digest, size) {
+                Ok(true) => Ok(()),
+                answer => Err(answer),
+            });
+        outcome.map_or_else(|answer| answer, |()| Ok(true))
     }
 
     /// The blobs that manifests name, each once, but for those that are kept elsewhere.
