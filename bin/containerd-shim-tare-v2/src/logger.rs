@@ -22,6 +22,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
+use percent_encoding::percent_decode_str;
 use rustix::fs::Access;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
@@ -126,21 +127,14 @@ fn words(uri: &str) -> anyhow::Result<Vec<String>> {
     Ok(words)
 }
 
-/// Text with its `%xx` resolved (RFC 3986, section 2.1).
+/// Text with its `%xx` resolved (RFC 3986, section 2.1); none if a `%` stands before anything else.
 pub(crate) fn decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        if first != b'%' {
-            bytes.push(first);
-            continue;
-        }
-        let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = &rest[2..];
+    let digit = |at: Option<&u8>| at.is_some_and(u8::is_ascii_hexdigit);
+    let mut escapes = text.split('%').skip(1).map(str::as_bytes);
+    if !escapes.all(|escape| digit(escape.first()) && digit(escape.get(1))) {
+        return None;
     }
-    String::from_utf8(bytes).ok()
+    Some(percent_decode_str(text).decode_utf8().ok()?.into_owned())
 }
 
 /// All that run, and who waits for their end.
@@ -231,7 +225,13 @@ mod tests {
             words("binary:///opt/my%20log?--tag=a%26b&-v&c=d+e"),
             ["/opt/my log", "--tag", "a&b", "-v", "", "c", "d e"]
         );
-        for wrong in ["binary://log", "binary:///log%2", "binary:///log?a=%zz", "file:///log"] {
+        for wrong in [
+            "binary://log",
+            "binary:///log%2",
+            "binary:///log?a=%zz",
+            "binary:///%+1",
+            "file:///log",
+        ] {
             assert!(super::words(wrong).is_err(), "{wrong}");
         }
     }

@@ -5,7 +5,6 @@ mod agents;
 mod annotation;
 mod arguments;
 mod attestation;
-mod base64;
 mod cache;
 mod call;
 mod failure;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use image::{Platform, Reference};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A package URL in the making.
 pub(crate) struct Purl(String);
@@ -32,19 +33,11 @@ impl Purl {
 
 /// What is no letter, digit or one of `.-_~:` as `%` and two digits.
 fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b':' => {
-                encoded.push(char::from(byte));
-            }
-            other => {
-                let _ = write!(encoded, "%{other:02X}");
-            }
-        }
-    }
-    encoded
+    utf8_percent_encode(text, ENCODED).to_string()
 }
+
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b':');
 
 /// The package URL of an image for a platform, as BuildKit writes it. A name that is no reference stands
 /// as it is.

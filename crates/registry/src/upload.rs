@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::sync::{Mutex, PoisonError};
 
 use image::Digest;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use store::Content;
 use ureq::Body;
 use ureq::http::{Method, Response};
@@ -188,13 +189,8 @@ impl Counted<'_> {
 /// A value for a URL's query (RFC 3986, section 3.4): what a repository or a digest has in it, and
 /// may not stand there as it is.
 pub(crate) fn encoded(value: &str) -> String {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
-    let mut text = String::new();
-    for byte in value.bytes() {
-        match plain(&byte) {
-            true => text.push(byte.into()),
-            false => text += &format!("%{byte:02X}"),
-        }
-    }
-    text
+    utf8_percent_encode(value, RESERVED).to_string()
 }
+
+/// Every character but RFC 3986's unreserved ones (section 2.3).
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -3,13 +3,14 @@
 use std::error::Error as _;
 use std::io::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use build::{Checked, Error};
 use dockerfile::lint::Finding;
 use dockerfile::{Lines, Source};
 use serde::Serialize;
 
 use super::position::Location;
-use crate::base64;
 
 /// Prints the result. `name` is the Dockerfile's as text shows it. An error that ends the check is
 /// part of the JSON; as text the caller prints it.
@@ -88,7 +89,7 @@ impl<'a> Results<'a> {
             warnings: (!warnings.is_empty()).then_some(warnings),
             sources: [SourceInfo {
                 filename: name.rsplit('/').next().unwrap_or(name),
-                data: base64::encode(checked.source.text().as_bytes()),
+                data: STANDARD.encode(checked.source.text().as_bytes()),
                 language: "Dockerfile",
             }],
             build_error: checked.outline.as_ref().err().map(BuildError::new),

@@ -3,19 +3,20 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use build::Checked;
 use build::plan::{Outline, OutlineArg, OutlineCache, OutlineMount};
 use serde::Serialize;
 
 use super::aligned;
 use super::position::Location;
-use crate::base64;
 use crate::failure;
 
 pub(super) fn print(json: bool, checked: Checked) -> anyhow::Result<ExitCode> {
     let outline = checked.outline.map_err(failure::explain)?;
     if json {
-        let source = base64::encode(checked.source.text().as_bytes());
+        let source = STANDARD.encode(checked.source.text().as_bytes());
         cli::print_json(&Document::new(&outline, source))?;
         return Ok(ExitCode::SUCCESS);
     }

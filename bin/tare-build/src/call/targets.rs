@@ -4,13 +4,14 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use build::Checked;
 use dockerfile::{Dockerfile, Stage};
 use serde::Serialize;
 
 use super::aligned;
 use super::position::Location;
-use crate::base64;
 use crate::failure;
 
 pub(super) fn print(json: bool, checked: Checked) -> anyhow::Result<ExitCode> {
@@ -20,7 +21,7 @@ pub(super) fn print(json: bool, checked: Checked) -> anyhow::Result<ExitCode> {
         (None, Ok(_)) => unreachable!("without a Dockerfile there is an error"),
     };
     if json {
-        let source = base64::encode(checked.source.text().as_bytes());
+        let source = STANDARD.encode(checked.source.text().as_bytes());
         cli::print_json(&List::new(&dockerfile, source))?;
         return Ok(ExitCode::SUCCESS);
     }

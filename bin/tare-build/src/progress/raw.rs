@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use build::{Event, Progress, StepId};
 use dockerfile::Source;
 use dockerfile::lint::Finding;
@@ -14,7 +16,6 @@ use image::Digest;
 use serde::Serialize;
 
 use super::Report;
-use crate::base64;
 use crate::call::Range;
 
 /// Writes each event as it comes.
@@ -115,7 +116,7 @@ impl Raw {
     }
 
     fn log(&self, id: StepId, bytes: &[u8]) {
-        let (vertex, data) = (self.digest(id), base64::encode(bytes));
+        let (vertex, data) = (self.digest(id), STANDARD.encode(bytes));
         let log = Log { vertex, stream: 1, data, timestamp: now() };
         write(&Status { logs: vec![log], ..Status::default() });
     }
@@ -151,8 +152,8 @@ impl Progress for Raw {
         let warning = |it: &Finding| Warning {
             vertex: None,
             level: 1,
-            short: base64::encode(format!("{}: {}", it.rule.name, it.detail).as_bytes()),
-            detail: vec![base64::encode(it.rule.description.as_bytes())],
+            short: STANDARD.encode(format!("{}: {}", it.rule.name, it.detail).as_bytes()),
+            detail: vec![STANDARD.encode(it.rule.description.as_bytes())],
             url: it.rule.url,
             range: vec![it.lines.into()],
         };
@@ -165,7 +166,7 @@ impl Progress for Raw {
 
 impl Report for Raw {
     fn warn(&self, message: &str) {
-        let short = base64::encode(message.as_bytes());
+        let short = STANDARD.encode(message.as_bytes());
         let (detail, range) = Default::default();
         let warning = Warning { vertex: None, level: 1, short, detail, url: "", range };
         write(&Status { warnings: vec![warning], ..Status::default() });

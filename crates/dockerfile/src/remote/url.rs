@@ -1,5 +1,7 @@
 //! As much of a URL (RFC 3986) as tells where something is fetched from.
 
+use percent_encoding::percent_decode_str;
+
 /// The parts of `scheme://authority/path?query#fragment`, as written.
 pub(super) struct Url<'a> {
     pub(super) scheme: &'a str,
@@ -67,22 +69,5 @@ pub(super) fn query(text: &str) -> Vec<(String, String)> {
 
 /// Text with `%41` replaced by what it stands for; what is malformed stays.
 pub(super) fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| byte == b'%');
-        let value = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        let value = value.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        match value.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(value) => {
-                bytes.push(value);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

@@ -1,6 +1,7 @@
 //! From a URL to what is asked for. Pure.
 
 use image::{Digest, Reference};
+use percent_encoding::percent_decode_str;
 
 use super::reply::Reply;
 
@@ -98,26 +99,7 @@ fn pair(text: &str) -> Option<(String, String)> {
 
 /// A value of a query as it was before it was encoded.
 fn decoded(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::new(), text.as_bytes());
-    while let [first, after @ ..] = rest {
-        let code = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        let code = code.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match (first, code) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                rest = after;
-            }
-            _ => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -157,12 +139,13 @@ mod tests {
 
     #[test]
     fn queries_are_decoded() {
-        let route =
-            Route::parse("/v2/a/blobs/uploads/7?digest=sha256%3Aab&x=a+b&y=%zz").ok().unwrap();
+        let route = Route::parse("/v2/a/blobs/uploads/7?digest=sha256%3Aab&x=a+b&y=%zz&w=%+1")
+            .ok()
+            .unwrap();
         assert_eq!(route.query("digest"), Some("sha256:ab"));
         assert_eq!(
-            (route.query("x"), route.query("y"), route.query("z")),
-            (Some("a b"), Some("%zz"), None)
+            (route.query("x"), route.query("y"), route.query("w"), route.query("z")),
+            (Some("a b"), Some("%zz"), Some("% 1"), None)
         );
     }
 }
