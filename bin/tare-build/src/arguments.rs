@@ -254,12 +254,11 @@ impl Arguments {
         &self,
         build_args: &BTreeMap<String, String>,
     ) -> anyhow::Result<bool> {
-        match build_args.get("BUILDKIT_MULTI_PLATFORM").map(String::as_str) {
-            Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
-            None | Some("" | "0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-            Some(other) => {
-                Err(cli::usage(format!("BUILDKIT_MULTI_PLATFORM is {other:?}, not true or false")))
-            }
+        match build_args.get("BUILDKIT_MULTI_PLATFORM").filter(|value| !value.is_empty()) {
+            None => Ok(false),
+            Some(value) => dockerfile::truth(value).ok_or_else(|| {
+                cli::usage(format!("BUILDKIT_MULTI_PLATFORM is {value:?}, not true or false"))
+            }),
         }
     }
 

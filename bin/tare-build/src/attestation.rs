@@ -42,19 +42,11 @@ pub(crate) fn sbom(text: &str) -> Result<AttestFlag, String> {
 }
 
 fn short(kind: Kind, text: &str) -> Result<AttestFlag, String> {
-    let values = match truth(text) {
+    let values = match dockerfile::truth(text) {
         Some(yes) => BTreeMap::from([("disabled".to_owned(), (!yes).to_string())]),
         None => values(text)?,
     };
     checked(AttestFlag { kind, values })
-}
-
-fn truth(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 fn values(text: &str) -> Result<BTreeMap<String, String>, String> {
@@ -128,7 +120,9 @@ fn provenance_options(values: &mut BTreeMap<String, String>) -> Result<Provenanc
 fn flag(values: &mut BTreeMap<String, String>, name: &str) -> Result<bool, String> {
     match values.remove(name) {
         None => Ok(false),
-        Some(text) => truth(&text).ok_or_else(|| format!("{name} is true or false, not {text:?}")),
+        Some(text) => {
+            dockerfile::truth(&text).ok_or_else(|| format!("{name} is true or false, not {text:?}"))
+        }
     }
 }
 

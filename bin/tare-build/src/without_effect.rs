@@ -42,6 +42,7 @@ impl WithoutEffect {
     /// A warning for each of them that was given.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = String> {
         let buildkit = "as with BuildKit";
+        let limit = "as with BuildKit: limit --cgroup-parent";
         let all = [
             ("compress", self.compress.is_some(), buildkit),
             ("rm", self.rm.is_some(), buildkit),
@@ -53,13 +54,13 @@ impl WithoutEffect {
             ),
             ("isolation", self.isolation.is_some(), buildkit),
             ("security-opt", !self.security_opt.is_empty(), buildkit),
-            ("memory", self.memory.is_some(), "as with BuildKit: limit --cgroup-parent"),
-            ("memory-swap", self.memory_swap.is_some(), "as with BuildKit: limit --cgroup-parent"),
-            ("cpu-shares", self.cpu_shares.is_some(), "as with BuildKit: limit --cgroup-parent"),
-            ("cpu-period", self.cpu_period.is_some(), "as with BuildKit: limit --cgroup-parent"),
-            ("cpu-quota", self.cpu_quota.is_some(), "as with BuildKit: limit --cgroup-parent"),
-            ("cpuset-cpus", self.cpuset_cpus.is_some(), "as with BuildKit: limit --cgroup-parent"),
-            ("cpuset-mems", self.cpuset_mems.is_some(), "as with BuildKit: limit --cgroup-parent"),
+            ("memory", self.memory.is_some(), limit),
+            ("memory-swap", self.memory_swap.is_some(), limit),
+            ("cpu-shares", self.cpu_shares.is_some(), limit),
+            ("cpu-period", self.cpu_period.is_some(), limit),
+            ("cpu-quota", self.cpu_quota.is_some(), limit),
+            ("cpuset-cpus", self.cpuset_cpus.is_some(), limit),
+            ("cpuset-mems", self.cpuset_mems.is_some(), limit),
             ("debug", self.debug.is_some(), "there is no daemon whose log it would show"),
             ("builder", self.names_a_builder(), "there are no builder instances"),
         ];

@@ -157,7 +157,7 @@ fn opener<'a>(
 /// BuildKit's own build argument for contexts that are repositories.
 fn keeps_git_dir(options: &BuildOptions) -> bool {
     let value = options.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR");
-    value.is_some_and(|value| matches!(&**value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+    value.is_some_and(|value| dockerfile::truth(value) == Some(true))
 }
 
 /// What the names of contexts stand for in the plan.

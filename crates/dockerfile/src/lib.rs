@@ -50,6 +50,7 @@ mod source;
 mod statement;
 mod substitute;
 mod suggest;
+mod truth;
 mod wildcard;
 mod words;
 
@@ -70,3 +71,4 @@ pub use problem::{ParseError, Problem};
 pub use remote::{GitRef, HttpRef, Remote, RemoteError, redacted};
 pub use source::{Lines, Source, printable};
 pub use suggest::nearest;
+pub use truth::truth;

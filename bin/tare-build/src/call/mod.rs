@@ -77,11 +77,7 @@ impl Request {
 }
 
 fn boolean(value: &str) -> Result<bool, String> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("ignorestatus is true or false, not {value:?}")),
-    }
+    dockerfile::truth(value).ok_or_else(|| format!("ignorestatus is true or false, not {value:?}"))
 }
 
 impl Call {

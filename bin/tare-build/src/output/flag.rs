@@ -256,11 +256,8 @@ impl Attributes {
 }
 
 fn boolean(key: &str, value: &str) -> Result<bool, String> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" | "" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("{key}={value} is neither true nor false")),
-    }
+    let truth = if value.is_empty() { Some(true) } else { dockerfile::truth(value) };
+    truth.ok_or_else(|| format!("{key}={value} is neither true nor false"))
 }
 
 /// Attributes that ask for what is done in any case, or for what has no meaning here.

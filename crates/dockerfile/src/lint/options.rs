@@ -90,13 +90,8 @@ impl Names {
     }
 }
 
-/// As Go's `strconv.ParseBool` takes them.
 fn boolean(value: &str) -> Result<bool, OptionError> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(OptionError::NotBoolean { value: value.to_owned() }),
-    }
+    crate::truth(value).ok_or_else(|| OptionError::NotBoolean { value: value.to_owned() })
 }
 
 #[cfg(test)]

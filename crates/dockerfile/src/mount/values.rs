@@ -59,13 +59,8 @@ pub(super) fn sharing(value: &str) -> Result<Sharing, MountError> {
     }
 }
 
-/// Booleans as Go's `strconv.ParseBool` takes them.
 pub(crate) fn boolean(key: &str, value: &str) -> Result<bool, MountError> {
-    match value {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(invalid(key, value, "true or false")),
-    }
+    crate::truth(value).ok_or_else(|| invalid(key, value, "true or false"))
 }
 
 /// An unsigned number, digits only.

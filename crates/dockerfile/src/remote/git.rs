@@ -180,13 +180,9 @@ fn with_prefix(prefix: &str, name: &str) -> String {
     if name.starts_with(prefix) { name.to_owned() } else { format!("{prefix}{name}") }
 }
 
-/// As Go's `strconv.ParseBool` reads it; nothing is true.
+/// Nothing is true.
 fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
+    if text.is_empty() { Some(true) } else { crate::truth(text) }
 }
 
 /// `user@host:path?query#fragment`, as scp takes it, in three parts.
