@@ -74,6 +74,8 @@ fn range(text: &str, size: u64) -> Range {
         (true, _, Ok(0)) => return Range::Impossible,
         (true, _, Ok(count)) => (size.saturating_sub(count), u64::MAX),
         (false, Ok(first), Ok(last)) if first <= last => (first, last),
+        // RFC 9110, section 14.2: it may be ignored or refused; distribution-spec's tests want the latter.
+        (false, Ok(_), Ok(_)) => return Range::Impossible,
         (false, Ok(first), Err(_)) if last.trim().is_empty() => (first, u64::MAX),
         _ => return Range::Whole,
     };
@@ -97,7 +99,7 @@ mod tests {
             ("bytes=-30", Range::Part(0, 9)),
             ("bytes=10-", Range::Impossible),
             ("bytes=-0", Range::Impossible),
-            ("bytes=4-2", Range::Whole),
+            ("bytes=4-2", Range::Impossible),
             ("bytes=0-1,3-4", Range::Whole),
             ("lines=1-2", Range::Whole),
             ("bytes=-", Range::Whole),

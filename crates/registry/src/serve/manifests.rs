@@ -80,18 +80,9 @@ impl Place<'_> {
         name: &Name,
         request: &mut Request<'_>,
     ) -> Result<Reply, store::Error> {
-        let content_type = request.header("Content-Type").map(str::to_owned);
-        let mut bytes = Vec::new();
-        if request.body().take(MAX_SIZE + 1).read_to_end(&mut bytes).is_err() {
-            return Ok(invalid("the manifest did not come whole"));
-        }
-        if bytes.len() as u64 > MAX_SIZE {
-            let text = "manifests have 4 MiB at most";
-            return Ok(Reply::refusal(413, "SIZE_INVALID", text));
-        }
-        let kind = match manifest::parse(&bytes, content_type.as_deref()) {
-            Ok((kind, _)) => kind,
-            Err(failure) => return Ok(invalid(&failure.to_string())),
+        let (kind, bytes) = match received(request) {
+            Ok(received) => received,
+            Err(refusal) => return Ok(refusal),
         };
         let found = Digest::of(&bytes);
         if matches!(name, Name::Digest(wanted) if *wanted != found) {
@@ -102,25 +93,31 @@ impl Place<'_> {
             let text = format!("{missing} was not pushed before");
             return Ok(Reply::refusal(400, "MANIFEST_BLOB_UNKNOWN", &text));
         }
+        let tags: Vec<&str> = match name {
+            Name::Tag(tag) => vec![tag],
+            Name::Digest(_) => route.queries("tag").collect(),
+        };
+        let names = match named(&route.repository, &tags) {
+            Ok(names) => names,
+            Err(refusal) => return Ok(refusal),
+        };
         let stored = self.store.put_blob(&kind, &bytes)?;
         let subject = value["subject"]["digest"].as_str().map(str::to_owned);
-        match name {
-            Name::Tag(tag) => match format!("{}:{tag}", route.repository).parse::<Reference>() {
-                Ok(name) => self.store.tag(&name, &stored)?,
-                Err(error) => return Ok(Reply::refusal(400, "TAG_INVALID", &error.to_string())),
-            },
-            // An artifact is found by what it is about; an image without a name is on its way to one.
-            Name::Digest(_) if subject.is_some() => self.store.keep(&stored)?,
-            Name::Digest(_) => {}
+        for name in &names {
+            self.store.tag(name, &stored)?;
+        }
+        // An artifact is found by what it is about; an image without a name is on its way to one.
+        if names.is_empty() && subject.is_some() {
+            self.store.keep(&stored)?;
         }
         let location = format!("/v2/{}/manifests/{found}", route.repository);
-        let reply = Reply::empty(201)
+        let mut reply = Reply::empty(201)
             .with("Location", location)
             .with("Docker-Content-Digest", found.to_string());
-        Ok(match subject {
-            Some(subject) => reply.with("OCI-Subject", subject),
-            None => reply,
-        })
+        if matches!(name, Name::Digest(_)) {
+            reply = tags.iter().fold(reply, |reply, tag| reply.with("OCI-Tag", (*tag).to_owned()));
+        }
+        Ok(subject.into_iter().fold(reply, |reply, subject| reply.with("OCI-Subject", subject)))
     }
 
     /// Something that a manifest names and the store has not. Layers that have their own place are
@@ -187,6 +184,29 @@ impl Place<'_> {
         }
         Ok(gone)
     }
+}
+
+/// A manifest that a client sends, and its media type.
+fn received(request: &mut Request<'_>) -> Result<(String, Vec<u8>), Reply> {
+    let content_type = request.header("Content-Type").map(str::to_owned);
+    let mut bytes = Vec::new();
+    if request.body().take(MAX_SIZE + 1).read_to_end(&mut bytes).is_err() {
+        return Err(invalid("the manifest did not come whole"));
+    }
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(Reply::refusal(413, "SIZE_INVALID", "manifests have 4 MiB at most"));
+    }
+    match manifest::parse(&bytes, content_type.as_deref()) {
+        Ok((kind, _)) => Ok((kind, bytes)),
+        Err(failure) => Err(invalid(&failure.to_string())),
+    }
+}
+
+/// The names that tags of a repository are.
+fn named(repository: &str, tags: &[&str]) -> Result<Vec<Reference>, Reply> {
+    let name = |tag: &&str| format!("{repository}:{tag}").parse::<Reference>();
+    let names: Result<_, _> = tags.iter().map(name).collect();
+    names.map_err(|error| Reply::refusal(400, "TAG_INVALID", &error.to_string()))
 }
 
 fn unknown() -> Reply {

@@ -63,7 +63,12 @@ impl Route {
 
     /// A parameter of the query.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
-        let found = self.query.iter().find(|(key, _)| key == name);
+        self.queries(name).next()
+    }
+
+    /// A parameter that may be given more than once.
+    pub(super) fn queries(&self, name: &str) -> impl Iterator<Item = &str> {
+        let found = self.query.iter().filter(move |(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
     }
 }

@@ -22,6 +22,7 @@ pub(crate) const CHECKS: &[Check] = &[
     both("a mount without a source", anonymous_mount),
     both("a manifest by its tag, and its place", manifest),
     both("a manifest by its digest", by_digest),
+    ours("a manifest by its digest, with tags", by_digest_with_tags, "2.8 knows no tags there"),
     both("a manifest under another digest", other_digest),
     both("a manifest without layers", bare),
     both("a manifest of nearly 4 MiB", large),
@@ -164,6 +165,19 @@ fn by_digest(peer: &Peer) {
     let hash = digest(&image).to_string();
     peer.manifest(&repository, &hash, &image).expect(201);
     peer.get(&format!("/v2/{repository}/manifests/{hash}")).expect(200);
+}
+
+fn by_digest_with_tags(peer: &Peer) {
+    let repository = peer.repository();
+    let image = peer.unnamed_image(&repository, "tagged on its way");
+    let put = |query| peer.manifest(&repository, &format!("{}{query}", digest(&image)), &image);
+    let created = put("?tag=one&tag=two").expect(201);
+    assert_eq!(created.headers("OCI-Tag"), ["one", "two"]);
+    for tag in ["one", "two"] {
+        peer.get(&format!("/v2/{repository}/manifests/{tag}")).expect(200);
+    }
+    assert_eq!(put("?tag=three&tag=no%20tag").expect(400).code(), "TAG_INVALID");
+    peer.get(&format!("/v2/{repository}/manifests/three")).expect(404);
 }
 
 fn other_digest(peer: &Peer) {
