@@ -39,6 +39,9 @@ def table(version, go, tare, why):
         ends = go.get(name, "FAIL"), tare.get(name, "FAIL")
         if "FAIL" in ends or ends[0] != ends[1]:
             yield f"| {name} | {ends[0].lower()} | {ends[1].lower()} | {why.get(name, '')} |"
+    both = [f"`{name}`" for name in sorted(go) if go[name] == tare.get(name) == "PASS"]
+    yield ""
+    yield f"Passed with both: {', '.join(both)}."
 
 
 def main():
