@@ -3,10 +3,10 @@
 //!
 //! Distribution-spec, "Pulling blobs" (with `Range`, RFC 9110 section 14).
 
-use std::io::{Read, Write as _};
+use std::io::{self, Read};
 
 use image::{Descriptor, Digest};
-use store::{BlobWriter, Store};
+use store::{BlobWriter, CheckedBlob, Store};
 use ureq::Body;
 use ureq::http::Response;
 
@@ -16,12 +16,14 @@ use crate::progress::Event;
 use crate::session::Session;
 use crate::transport::{self, Pace, header};
 
-/// What is read at a time.
+/// What is read at a time of what is here already.
 const PIECE: usize = 128 * 1024;
+/// The size from which on a blob that is not unpacked is kept out of the page cache, in bytes.
+const DIRECT: u64 = 4 * 1024 * 1024;
 /// How far a transfer has to move on for its failures to be forgotten, in bytes.
 const PROGRESS: u64 = 1024 * 1024;
 
-/// Fetches the blob into the store, unless it is there.
+/// Fetches the blob into the store, unless it is there. It has no name yet: see [`name`].
 ///
 /// # Errors
 /// What the registry does not send, or sends wrong; what the store does not take. The store is then
@@ -31,26 +33,35 @@ pub(crate) fn fetch(
     store: &Store,
     blob: &Descriptor,
     digest: Digest,
-) -> Result<(), Error> {
+) -> Result<Option<CheckedBlob>, Error> {
     let size = blob.size();
     let what = || format!("blob {digest}");
     if store.has_blob(blob).map_err(|source| Error::store(what(), source))? {
         session.progress.event(Event::Known { digest, size });
-        return Ok(());
+        return Ok(None);
     }
     session.progress.event(Event::Started { digest, size });
     let transfer = Transfer { session, store, blob, digest, action: format!("get blob {digest}") };
     let partial = transfer.receive()?;
     let resumed = partial.resumed;
-    let mut kept = transfer.keep(partial);
+    let mut checked = transfer.check(partial);
     // What was put together from several answers may be put together wrongly: once more.
-    if resumed && matches!(kept, Err(Halt::Failure(_))) {
-        kept = transfer.keep(transfer.receive()?);
+    if resumed && matches!(checked, Err(Halt::Failure(_))) {
+        checked = transfer.check(transfer.receive()?);
     }
-    kept.map_err(|halt| match halt {
+    checked.map(Some).map_err(|halt| match halt {
         Halt::Failure(failure) => session.error(&transfer.action, failure),
         Halt::Error(error) => error,
-    })?;
+    })
+}
+
+/// Gives a blob its name in the store. It waits for the disk.
+///
+/// # Errors
+/// What the store does not take.
+pub(crate) fn name(session: &Session<'_>, store: &Store, blob: CheckedBlob) -> Result<(), Error> {
+    let digest = blob.blob().digest;
+    store.name_blob(blob).map_err(|source| Error::store(format!("blob {digest}"), source))?;
     session.progress.event(Event::Done { digest });
     Ok(())
 }
@@ -89,8 +100,11 @@ impl Transfer<'_> {
     /// All bytes of the blob. What comes of it is left for the next process where that is worth it.
     fn receive(&self) -> Result<Partial, Error> {
         let (digest, size) = (self.digest, self.blob.size());
-        let writer =
+        let mut writer =
             self.store.resume_blob(&digest, size).map_err(|source| self.store_error(source))?;
+        if size >= DIRECT && !self.session.options.unpack {
+            writer.bypass_cache();
+        }
         let received = writer.size();
         let mut partial = Partial { writer, received, resumed: received > 0, ranges: true };
         if received > 0 {
@@ -129,10 +143,10 @@ impl Transfer<'_> {
         Ok(())
     }
 
-    /// Gives the blob its name in the store.
-    fn keep(&self, partial: Partial) -> Result<(), Halt> {
-        match partial.writer.finish_verified(self.blob) {
-            Ok(_) => Ok(()),
+    /// Whether what came is the blob.
+    fn check(&self, partial: Partial) -> Result<CheckedBlob, Halt> {
+        match partial.writer.check(self.blob) {
+            Ok(checked) => Ok(checked),
             Err(store::Error::Unexpected { want, got, .. }) => {
                 Err(Failure::Digest { expected: want, found: got }.into())
             }
@@ -167,23 +181,19 @@ impl Transfer<'_> {
         start: u64,
         partial: &mut Partial,
     ) -> Result<(), Halt> {
-        let mut body = response.into_body().into_with_config().limit(u64::MAX).reader();
+        let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
+        let mut body = Arriving { transfer: self, reader, at: start, pace: Pace::new() };
+        body.skip_to(partial.received)?;
         let size = self.blob.size();
-        let mut pace = Pace::new();
-        let mut piece = vec![0; PIECE];
-        let mut at = start;
-        while at < size {
-            let limit = usize::try_from(size - at).map_or(PIECE, |left| left.min(PIECE));
-            let count = body.read(&mut piece[..limit]).map_err(|error| self.broken(at, error))?;
-            if count == 0 {
-                return Err(self.broken_off(at, "the answer ended too early".to_owned()).into());
-            }
-            self.append(&piece[..count], at, partial)?;
-            at += count as u64;
-            pace.check(count as u64, self.session.http.stall())
-                .map_err(|reason| self.broken_off(at, reason))?;
+        while body.at < size {
+            let room = partial.writer.room(size - body.at).map_err(|it| self.unwritten(it))?;
+            let count = body.read(room)?;
+            partial.writer.advance(count).map_err(|it| self.unwritten(it))?;
+            partial.received += count as u64;
+            let event = Event::Received { digest: self.digest, bytes: count as u64 };
+            self.session.progress.event(event);
         }
-        match body.read(&mut piece[..1]) {
+        match body.reader.read(&mut [0]) {
             Ok(0) => Ok(()),
             Ok(_) => Err(Failure::Endless { limit: size }.into()),
             // All bytes are here, and their digest will tell whether they are right.
@@ -191,24 +201,11 @@ impl Transfer<'_> {
         }
     }
 
-    /// Writes what is new of a piece that stands at the blob's byte `at`.
-    fn append(&self, piece: &[u8], at: u64, partial: &mut Partial) -> Result<(), Halt> {
-        if self.session.cancel.is_stopped() {
-            return Err(Halt::Error(Error::Interrupted));
-        }
-        let known = usize::try_from(partial.received - at).unwrap_or(usize::MAX).min(piece.len());
-        let new = &piece[known..];
-        partial.writer.write_all(new).map_err(|source| {
-            Halt::Error(Error::Write { what: format!("blob {}", self.digest), source })
-        })?;
-        partial.received += new.len() as u64;
-        self.session
-            .progress
-            .event(Event::Received { digest: self.digest, bytes: new.len() as u64 });
-        Ok(())
+    fn unwritten(&self, source: io::Error) -> Halt {
+        Halt::Error(Error::Write { what: format!("blob {}", self.digest), source })
     }
 
-    fn broken(&self, received: u64, error: std::io::Error) -> Failure {
+    fn broken(&self, received: u64, error: io::Error) -> Failure {
         self.broken_off(received, transport::failure(error.into()).to_string())
     }
 
@@ -229,6 +226,47 @@ impl Transfer<'_> {
 
     fn store_error(&self, source: store::Error) -> Error {
         Error::store(format!("blob {}", self.digest), source)
+    }
+}
+
+/// A body on its way.
+struct Arriving<'a, R> {
+    transfer: &'a Transfer<'a>,
+    reader: R,
+    /// Where in the blob it is.
+    at: u64,
+    pace: Pace,
+}
+
+impl<R: Read> Arriving<'_, R> {
+    /// The next bytes of the blob, at least one.
+    fn read(&mut self, room: &mut [u8]) -> Result<usize, Halt> {
+        let Self { transfer, reader, at, pace } = self;
+        let count = reader.read(room).map_err(|error| transfer.broken(*at, error))?;
+        if transfer.session.cancel.is_stopped() {
+            return Err(Halt::Error(Error::Interrupted));
+        }
+        if count == 0 {
+            let reason = "the answer ended too early".to_owned();
+            return Err(transfer.broken_off(*at, reason).into());
+        }
+        *at += count as u64;
+        pace.check(count as u64, transfer.session.http.stall())
+            .map_err(|reason| transfer.broken_off(*at, reason))?;
+        Ok(count)
+    }
+
+    /// Passes over what is here already.
+    fn skip_to(&mut self, start: u64) -> Result<(), Halt> {
+        if self.at == start {
+            return Ok(());
+        }
+        let mut piece = vec![0; PIECE];
+        while self.at < start {
+            let left = usize::try_from(start - self.at).unwrap_or(PIECE).min(PIECE);
+            self.read(&mut piece[..left])?;
+        }
+        Ok(())
     }
 }
 

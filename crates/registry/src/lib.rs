@@ -6,6 +6,7 @@
 //!            (mirrors)                     │       ◀─ upload ◀─ mounts ◀─ push ◀─ Store
 //!                                          │
 //!                                          ├ transport  HTTP, TLS, proxies, what their errors mean
+//!                                          ├ resolver   names to addresses, remembered for a while
 //!                                          ├ auth       challenge ─▶ credentials, helpers ─▶ token
 //!                                          └ cancel     the user's Ctrl-C ends all connections
 //! ```
@@ -43,6 +44,7 @@ mod queue;
 mod refusal;
 mod registries;
 mod remote;
+mod resolver;
 mod serve;
 mod session;
 mod sources;

@@ -9,11 +9,14 @@
 //! no image that is not whole. What had come is left without a name, for the next attempt to find or
 //! for gc to take.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
 
 use image::{Descriptor, DiffId, Digest, ImageConfig, ImageManifest, Platform, Reference};
-use store::{Holder, Store};
+use store::{CheckedBlob, Holder, Store};
 
 use crate::Error;
 use crate::blob;
@@ -103,14 +106,14 @@ impl Pull<'_> {
             .store
             .lease(&holds, Holder::Process)
             .map_err(|source| Error::store(format!("image {reference}"), source))?;
-        let (platform, diff_ids) = self.config(&found.manifest, config)?;
+        let (platform, diff_ids, config) = self.config(&found.manifest, config)?;
+        let mut manifest = self.manifest(&found.media_type, &found.bytes, found.digest)?;
         let diff_ids = match self.session.options.unpack {
             true => by_digest(&found.manifest, diff_ids).map_err(unusable)?,
             false => BTreeMap::new(),
         };
-        self.layers(layers, &diff_ids)?;
-        let manifest = self.keep(&found.media_type, &found.bytes, found.digest)?;
-        Ok(Pulled { manifest, platform })
+        self.layers(layers, &diff_ids, config, &mut manifest)?;
+        Ok(Pulled { manifest: self.keep(manifest)?, platform })
     }
 
     /// A manifest with its blobs, whatever they are, or an index with all that it names.
@@ -123,51 +126,103 @@ impl Pull<'_> {
                 let mut blobs = found.layers().map_err(unusable)?;
                 let config = found.config().map_err(unusable)?;
                 blobs.insert(config, found.manifest.config().clone());
-                self.layers(blobs, &BTreeMap::new())?;
-                self.keep(&found.media_type, &found.bytes, digest)
+                let mut manifest = self.manifest(&found.media_type, &found.bytes, digest)?;
+                self.layers(blobs, &BTreeMap::new(), None, &mut manifest)?;
+                self.keep(manifest)
             }
             Document::Index(index) => {
                 for child in find::children(self.session, &index, depth)? {
                     self.whole(child, depth - 1)?;
                 }
-                self.keep(&media_type, &bytes, digest)
+                self.keep(self.manifest(&media_type, &bytes, digest)?)
             }
         }
     }
 
-    /// Fetches the configuration, and makes sure that it belongs to the manifest and the platform.
+    /// Fetches the configuration, and makes sure that it belongs to the manifest and the platform. Where it
+    /// was not here it comes without its name.
     fn config(
         &self,
         manifest: &ImageManifest,
         digest: Digest,
-    ) -> Result<(Platform, Vec<DiffId>), Error> {
+    ) -> Result<(Platform, Vec<DiffId>, Option<CheckedBlob>), Error> {
         let blob = manifest.config();
         let action = format!("use configuration {}", blob.digest());
         let refuse = |failure| self.session.error(&action, failure);
         if blob.size() > MAX_CONFIG {
             return Err(refuse(Failure::Endless { limit: MAX_CONFIG }));
         }
-        blob::fetch(self.session, self.store, blob, digest)?;
-        let bytes = self
-            .store
-            .read_blob(blob)
-            .map_err(|source| Error::store(format!("configuration {digest}"), source))?;
-        check_config(&bytes, manifest, self.session.options.platform.as_ref()).map_err(refuse)
+        let fetched = blob::fetch(self.session, self.store, blob, digest)?;
+        let bytes = match &fetched {
+            Some(checked) => checked.read(),
+            None => self.store.read_blob(blob),
+        };
+        let bytes =
+            bytes.map_err(|source| Error::store(format!("configuration {digest}"), source))?;
+        let wanted = self.session.options.platform.as_ref();
+        let (platform, diff_ids) = check_config(&bytes, manifest, wanted).map_err(refuse)?;
+        Ok((platform, diff_ids, fetched))
     }
 
     /// Fetches the layers, several at a time, and unpacks those whose diff IDs are given. The first failure
-    /// ends all of them.
+    /// ends all of them. What is here already is put on disk meanwhile.
     fn layers(
         &self,
         layers: BTreeMap<Digest, Descriptor>,
         diff_ids: &BTreeMap<Digest, DiffId>,
+        config: Option<CheckedBlob>,
+        manifest: &mut Manifest,
     ) -> Result<(), Error> {
+        let mut layers: Vec<_> = layers.into_iter().collect();
+        // The largest first: so the last ones end together.
+        layers.sort_by_key(|(_, blob)| Reverse(blob.size()));
         let threads = self.session.options.parallel.min(layers.len());
-        side_by_side(layers, threads, |(digest, blob)| {
-            blob::fetch(self.session, self.store, &blob, digest)
-                .and_then(|()| self.unpack(&blob, diff_ids.get(&digest)))
-                .inspect_err(|_| self.session.cancel.stop())
+        let stop = || self.session.cancel.stop();
+        let (complete, unnamed) = channel();
+        thread::scope(|scope| {
+            // A name waits for the disk: the next layer comes meanwhile.
+            let unnamed = config.into_iter().chain(unnamed);
+            let naming = scope.spawn(|| self.names(manifest, unnamed).inspect_err(|_| stop()));
+            let fetch = |(digest, blob): (Digest, Descriptor)| {
+                self.layer(&blob, digest, diff_ids.get(&digest), &complete)
+            };
+            let fetched = side_by_side(layers, threads, fetch, stop);
+            drop(complete);
+            // Where that failed, the others were stopped.
+            naming.join().expect("naming does not panic").and(fetched)
         })
+    }
+
+    /// Fetches a layer; unpacks it, or hands it on to get its name.
+    fn layer(
+        &self,
+        blob: &Descriptor,
+        digest: Digest,
+        diff_id: Option<&DiffId>,
+        complete: &Sender<CheckedBlob>,
+    ) -> Result<(), Error> {
+        let fetched = blob::fetch(self.session, self.store, blob, digest)?;
+        match (fetched, diff_id) {
+            (Some(checked), Some(_)) => blob::name(self.session, self.store, checked)?,
+            // Nobody takes it any more where naming has failed.
+            (Some(checked), None) => drop(complete.send(checked)),
+            (None, _) => {}
+        }
+        self.unpack(blob, diff_id)
+    }
+
+    /// Gives blobs their names, after what else the end of the pull would have to wait for.
+    fn names(
+        &self,
+        manifest: &mut Manifest,
+        mut blobs: impl Iterator<Item = CheckedBlob>,
+    ) -> Result<(), Error> {
+        let synced = self.store.sync_layout().and_then(|()| match manifest.is_new {
+            true => manifest.blob.sync(),
+            false => Ok(()),
+        });
+        synced.map_err(|source| Error::store("the manifest".to_owned(), source))?;
+        blobs.try_for_each(|blob| blob::name(self.session, self.store, blob))
     }
 
     /// Makes the layer's tar of a blob that is here.
@@ -179,11 +234,29 @@ impl Pull<'_> {
         self.store.layer(blob, diff_id).map(drop).map_err(failed)
     }
 
-    fn keep(&self, media_type: &str, bytes: &[u8], digest: Digest) -> Result<Descriptor, Error> {
-        self.store
-            .put_blob(media_type, bytes)
-            .map_err(|source| Error::store(format!("manifest {digest}"), source))
+    /// The manifest or index, still without its name.
+    fn manifest(&self, media_type: &str, bytes: &[u8], digest: Digest) -> Result<Manifest, Error> {
+        let descriptor = image::manifest::descriptor(media_type, digest, bytes.len() as u64);
+        let failed = |source| Error::store(format!("manifest {digest}"), source);
+        let is_new = !self.store.has_blob(&descriptor).map_err(failed)?;
+        let blob = self.store.nameless_blob(bytes).map_err(failed)?;
+        Ok(Manifest { descriptor, blob, is_new })
     }
+
+    /// Gives the manifest or index its name, after what it names.
+    fn keep(&self, manifest: Manifest) -> Result<Descriptor, Error> {
+        let Manifest { descriptor, blob, .. } = manifest;
+        let failed = |source| Error::store(format!("manifest {}", descriptor.digest()), source);
+        self.store.name_blob(blob).map_err(failed)?;
+        Ok(descriptor)
+    }
+}
+
+/// A manifest or an index that is to be in the store.
+struct Manifest {
+    descriptor: Descriptor,
+    blob: CheckedBlob,
+    is_new: bool,
 }
 
 /// What each layer's blob becomes unpacked.

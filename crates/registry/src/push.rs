@@ -91,7 +91,7 @@ impl Push<'_> {
         let queue = Queue::new(contents);
         let outgoing = thread::scope(|scope| {
             for _ in 0..self.session.options.parallel.max(1) {
-                scope.spawn(|| queue.work(|content| self.send(&content)));
+                scope.spawn(|| queue.work(|content| self.send(&content), || self.end()));
             }
             self.prepare(store, parcel, ready)
         });
@@ -101,10 +101,12 @@ impl Push<'_> {
 
     fn send(&self, content: &Content) -> Result<(), Error> {
         let mount = self.mounts.source(&content.digest);
-        upload::send(self.session, content, mount).inspect_err(|_| {
-            self.stop.store(true, Ordering::Relaxed);
-            self.session.cancel.stop();
-        })
+        upload::send(self.session, content, mount)
+    }
+
+    fn end(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.session.cancel.stop();
     }
 
     fn prepare(

@@ -18,13 +18,15 @@ impl<I: Iterator, E> Queue<I, E> {
         Self { items: Mutex::new(items.into_iter()), failed: Mutex::new(None) }
     }
 
-    /// Works on items, in as many threads as call this.
-    pub(crate) fn work(&self, on: impl Fn(I::Item) -> Result<(), E>) {
+    /// Works on items, in as many threads as call this. `stop` is called after a failure, which is kept
+    /// before: what breaks because the work was stopped is not its cause.
+    pub(crate) fn work(&self, on: impl Fn(I::Item) -> Result<(), E>, stop: impl Fn()) {
         // Not in the loop's head: there the lock would be held for the work.
         let next = || lock(&self.items).next().filter(|_| lock(&self.failed).is_none());
         while let Some(item) = next() {
             if let Err(error) = on(item) {
                 lock(&self.failed).get_or_insert(error);
+                stop();
             }
         }
     }
@@ -35,7 +37,7 @@ impl<I: Iterator, E> Queue<I, E> {
     }
 }
 
-/// Works on items in so many threads, of which this one is the first.
+/// Works on items in so many threads, of which this one is the first. `stop` is as for [`Queue::work`].
 ///
 /// # Errors
 /// The first failure, when what had begun has ended.
@@ -43,6 +45,7 @@ pub(crate) fn side_by_side<I, E>(
     items: impl IntoIterator<IntoIter = I>,
     threads: usize,
     work: impl Fn(I::Item) -> Result<(), E> + Sync,
+    stop: impl Fn() + Sync,
 ) -> Result<(), E>
 where
     I: Iterator + Send,
@@ -51,9 +54,9 @@ where
     let queue = Queue::new(items);
     thread::scope(|scope| {
         for _ in 1..threads {
-            scope.spawn(|| queue.work(&work));
+            scope.spawn(|| queue.work(&work, &stop));
         }
-        queue.work(&work);
+        queue.work(&work, &stop);
     });
     queue.outcome()
 }
@@ -70,22 +73,43 @@ mod tests {
         // It ends only where two are in work at a time.
         let both = Barrier::new(2);
         let worked = AtomicUsize::new(0);
-        let outcome = side_by_side(0..4, 2, |number| {
+        let work = |number| {
             both.wait();
             worked.fetch_add(number, Ordering::Relaxed);
             Ok::<(), ()>(())
-        });
+        };
+        let outcome = side_by_side(0..4, 2, work, || ());
         assert_eq!((outcome, worked.into_inner()), (Ok(()), 6));
     }
 
     #[test]
     fn nothing_begins_after_a_failure() {
         let begun = AtomicUsize::new(0);
-        let outcome = side_by_side(1..100, 1, |number| {
+        let work = |number| {
             begun.fetch_add(1, Ordering::Relaxed);
             if number == 3 { Err(number) } else { Ok(()) }
-        });
+        };
+        let outcome = side_by_side(1..100, 1, work, || ());
         assert_eq!((outcome, begun.into_inner()), (Err(3), 3));
-        assert_eq!(side_by_side(0..0, 0, |_| Err(())), Ok(()));
+        assert_eq!(side_by_side(0..0, 0, |_| Err(()), || ()), Ok(()));
+    }
+
+    #[test]
+    fn what_breaks_because_the_work_is_stopped_is_not_the_cause() {
+        let (both, stopped) = (Barrier::new(2), Barrier::new(2));
+        let work = |number| {
+            both.wait();
+            if number == 1 {
+                stopped.wait();
+            }
+            Err(number)
+        };
+        let first = AtomicUsize::new(0);
+        let stop = || {
+            if first.fetch_add(1, Ordering::Relaxed) == 0 {
+                stopped.wait();
+            }
+        };
+        assert_eq!(side_by_side(0..2, 2, work, stop), Err(0));
     }
 }

@@ -100,11 +100,11 @@ impl Copy<'_> {
         let blobs = self.named(documents)?;
         let threads = blobs.len().min(MAX_AT_ONCE);
         // What ends the work early is an answer of the whole.
-        let outcome =
-            side_by_side(blobs, threads, |(digest, size)| match self.blob(digest, size) {
-                Ok(true) => Ok(()),
-                answer => Err(answer),
-            });
+        let work = |(digest, size)| match self.blob(digest, size) {
+            Ok(true) => Ok(()),
+            answer => Err(answer),
+        };
+        let outcome = side_by_side(blobs, threads, work, || ());
         outcome.map_or_else(|answer| answer, |()| Ok(true))
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use ureq::config::RedirectAuthHeaders;
 use ureq::http::{Method, Request, Response};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, SendBody};
 
 use crate::Error;
@@ -17,6 +18,7 @@ use crate::options::{Options, Timeouts, Trust};
 use crate::pem::{Pair, Unusable};
 use crate::proxy;
 use crate::refusal::printable;
+use crate::resolver::Remembering;
 
 const USER_AGENT: &str = concat!("tare/", env!("CARGO_PKG_VERSION"));
 /// A registry's blob store is one redirect away; some have two.
@@ -71,7 +73,7 @@ impl Http {
         encrypted: bool,
     ) -> Result<Self, Error> {
         let timeouts = options.timeouts;
-        let agent = Agent::config_builder()
+        let config = Agent::config_builder()
             .http_status_as_error(false)
             .https_only(encrypted)
             .tls_config(tls(identity)?)
@@ -88,8 +90,9 @@ impl Http {
             .timeout_recv_response(Some(timeouts.response))
             .timeout_per_read(Some(timeouts.stall))
             .timeout_per_write(Some(timeouts.stall))
-            .build()
-            .new_agent();
+            .build();
+        let connector = DefaultConnector::default();
+        let agent = Agent::with_parts(config, connector, Remembering::default());
         Ok(Self { agent, timeouts })
     }
 

@@ -67,7 +67,7 @@ impl Store {
         let path = self.record_path(key);
         // Replacing a file costs a hundred times as much as reading it.
         if files::read_optional(&path, MAX_RECORD)?.as_ref() != Some(&bytes) {
-            self.write_file(&path, &bytes, false)?;
+            self.write_file(&path, &bytes)?;
         }
         self.note_use(&path);
         Ok(())

@@ -9,6 +9,7 @@ use image::Digest;
 use image::manifest::{Descriptor, REF_NAME};
 use serde_json::{Map, Value};
 
+use crate::temp::sync_directory;
 use crate::{Error, Store, files};
 
 /// The largest index.json, in bytes.
@@ -45,10 +46,24 @@ impl Store {
         let mut index = self.read_index()?;
         let before = index.entries.clone();
         let result = change(&mut index.entries)?;
-        if index.entries != before {
-            self.write_file(&self.index_path(), &index.to_bytes(), true)?;
+        match index.entries == before {
+            true => self.sync_names()?,
+            false => self.write_index(&index.to_bytes())?,
         }
         Ok(result)
+    }
+
+    /// Puts the index on disk, after the names of the blobs that it may name.
+    fn write_index(&self, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.index_path();
+        let _names = self.lock_names()?;
+        let temp = self.small_file(&path, bytes)?;
+        // One transaction of a journal for the file and for the names that were given before.
+        temp.sync()?;
+        self.sync_layout()?;
+        self.sync_names()?;
+        temp.publish(&path)?;
+        sync_directory(&self.root)
     }
 }
 

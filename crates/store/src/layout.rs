@@ -2,19 +2,23 @@
 //!
 //! Opening one that is there reads one small file and looks whether all is there: what is ours is a
 //! cache, and anybody may delete any of it. Making one is done under a lock on the directory itself, so
-//! that two processes may start at once; `tare/lock` comes last.
+//! that two processes may start at once; `tare/lock` comes last. Nothing is lost while a store has no
+//! image: it is put on disk with the first one, and what a power cut leaves of it before is made again.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use ocidir::OciDir;
 use ocidir::cap_std::{ambient_authority, fs::Dir};
 use rustix::fs::FlockOperation;
 use serde::Deserialize;
 
-use crate::{Error, Store, files, lock, temp};
+use crate::temp::sync_directory;
+use crate::{Error, Store, files, lock};
 
 /// Our directories below `tare`.
 const DIRECTORIES: [&str; 7] =
@@ -22,7 +26,13 @@ const DIRECTORIES: [&str; 7] =
 
 /// What a directory may have in it and still become a store: what an interrupted start leaves, and
 /// what a new file system brings.
-const HARMLESS: [&str; 4] = ["blobs", "tare", "index.json", "lost+found"];
+const HARMLESS: [&str; 5] = ["blobs", "tare", "index.json", "oci-layout", "lost+found"];
+
+/// Of this age the kernel has long put a file on disk by itself.
+const OLD: Duration = Duration::from_secs(600);
+
+/// What says that a directory is an image layout (image-spec, image-layout.md).
+const LAYOUT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// An index without images (image-spec, image-index.md).
 const EMPTY_INDEX: &[u8] =
@@ -50,7 +60,37 @@ impl Store {
         };
         let opened = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
         let (session, written) = (Mutex::new(None), Arc::default());
-        Ok(Self { root, layout, session, max_layer: u64::MAX, opened, written })
+        Ok(Self {
+            root,
+            layout,
+            session,
+            max_layer: u64::MAX,
+            opened,
+            written,
+            layout_is_synced: AtomicBool::new(false),
+            has_new_names: AtomicBool::new(false),
+        })
+    }
+}
+
+impl Store {
+    /// Puts a store on disk that was made a moment ago, but for its index and its root.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn sync_layout(&self) -> Result<(), Error> {
+        if self.layout_is_synced.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let path = self.root.join("oci-layout");
+        let file = File::open(&path).map_err(Error::io("open", &path))?;
+        let made = file.metadata().and_then(|metadata| metadata.modified());
+        if !made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age > OLD)) {
+            file.sync_all().map_err(Error::io("sync", &path))?;
+            sync_directory(&self.root.join("blobs"))?;
+        }
+        self.layout_is_synced.store(true, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -62,10 +102,14 @@ fn open_directory(root: &Path) -> Result<Dir, Error> {
     Dir::open_ambient_dir(root, ambient_authority()).map_err(Error::io("open", root))
 }
 
-/// Whether the directory is an image layout of the version that we know.
+/// Whether the directory is an image layout of the version that we know. A file with nothing in it is what
+/// a power cut leaves.
 fn is_layout(root: &Path) -> Result<bool, Error> {
     let path = root.join("oci-layout");
-    let Some(bytes) = files::read_optional(&path, 1 << 16)? else { return Ok(false) };
+    let bytes = files::read_optional(&path, 1 << 16)?.unwrap_or_default();
+    if bytes.is_empty() {
+        return Ok(false);
+    }
     let layout: LayoutFile = serde_json::from_slice(&bytes)
         .map_err(|source| Error::Json { path: path.clone(), source })?;
     match layout.version.as_str() {
@@ -87,17 +131,12 @@ fn make(root: &Path) -> Result<OciDir, Error> {
     if !layout && !is_free(root)? {
         return Err(Error::NotALayout(root.to_owned()));
     }
-    let opened = open_directory(root)?;
-    let result = match layout {
-        true => OciDir::open(opened),
-        false => OciDir::ensure(opened),
-    };
-    let directory = result.map_err(layout_error(root))?;
-    match complete(root, &handle) {
+    match complete(root, layout) {
         // A layout on a read-only medium, or somebody else's: it can still be read.
-        Err(Error::Io { source, .. }) if layout && is_refused(&source) => Ok(directory),
-        done => done.map(|()| directory),
+        Err(Error::Io { source, .. }) if layout && is_refused(&source) => {}
+        done => done?,
     }
+    open_directory(root).and_then(|dir| OciDir::open(dir).map_err(layout_error(root)))
 }
 
 fn is_refused(error: &io::Error) -> bool {
@@ -110,24 +149,31 @@ fn is_free(root: &Path) -> Result<bool, Error> {
     Ok(names.all(|name| HARMLESS.contains(&name.as_str()) || name.starts_with(".tmp")))
 }
 
-/// Makes what is missing of `tare`, and the index; `tare/lock` last.
-fn complete(root: &Path, handle: &File) -> Result<(), Error> {
+/// Makes what is missing: `tare`, the index, where there is none the layout; `tare/lock` last.
+fn complete(root: &Path, layout: bool) -> Result<(), Error> {
     let tare = root.join("tare");
-    for directory in DIRECTORIES.map(|name| tare.join(name)) {
+    let blobs = (!layout).then(|| root.join("blobs/sha256"));
+    for directory in DIRECTORIES.iter().map(|name| tare.join(name)).chain(blobs) {
         fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
     }
+    let new = tare.join("tmp/new");
+    let write = |bytes| fs::write(&new, bytes).map_err(Error::io("write", &new));
+    let rename = |path: &Path| fs::rename(&new, path).map_err(Error::io("create", path));
     let index = root.join("index.json");
     if !index.exists() {
-        let new = tare.join("tmp/index");
-        fs::write(&new, EMPTY_INDEX).map_err(Error::io("write", &new))?;
+        write(EMPTY_INDEX)?;
+        // An index with nothing in it means that images were lost.
         File::open(&new).and_then(|file| file.sync_all()).map_err(Error::io("sync", &new))?;
-        fs::rename(&new, &index).map_err(Error::io("create", &index))?;
+        rename(&index)?;
+    }
+    if !layout {
+        write(LAYOUT)?;
+        rename(&root.join("oci-layout"))?;
     }
     for name in ["gc.lock", "lock"] {
         let path = tare.join(name);
         let made = File::options().create(true).append(true).open(&path);
         made.map_err(Error::io("create", &path))?;
     }
-    temp::sync_parent(&tare.join("lock"))?;
-    handle.sync_all().map_err(Error::io("sync", root))
+    Ok(())
 }

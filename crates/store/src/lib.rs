@@ -50,12 +50,12 @@ mod resolve;
 mod temp;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
 use ::image::ChainId;
 
-pub use blob::{Blob, BlobReader, BlobWriter};
+pub use blob::{Blob, BlobReader, BlobWriter, CheckedBlob};
 pub use error::Error;
 pub use fsck::{FsckOptions, FsckReport, Problem};
 pub use gc::{CacheLimit, Garbage, GarbageKind, GcOptions, GcReport, Removal};
@@ -79,6 +79,9 @@ pub struct Store {
     opened: rustix::fs::Timespec,
     /// Bytes that got a name since the build cache was last bounded.
     written: Arc<AtomicU64>,
+    layout_is_synced: AtomicBool,
+    /// Whether blobs have names that are not on disk yet.
+    has_new_names: AtomicBool,
 }
 
 impl Store {

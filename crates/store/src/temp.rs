@@ -64,18 +64,17 @@ impl Store {
         Ok(temp)
     }
 
-    /// Writes a small file under its final name: complete or not at all. With `durable` it is on
-    /// disk when this returns.
-    pub(crate) fn write_file(&self, path: &Path, bytes: &[u8], durable: bool) -> Result<(), Error> {
+    /// Writes a small file under its final name: complete or not at all, but on disk only later.
+    pub(crate) fn write_file(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
         let _names = self.lock_names()?;
-        // No lock: gc cannot run between here and the rename.
+        self.small_file(path, bytes)?.publish(path)
+    }
+
+    /// A file that is to become `path`. It is not locked: gc must stand still until it has that name.
+    pub(crate) fn small_file(&self, path: &Path, bytes: &[u8]) -> Result<Temp, Error> {
         let mut temp = Temp::create(&self.tare("tmp"), &self.written)?;
         temp.file.write_all(bytes).map_err(Error::io("write", path))?;
-        if durable {
-            temp.sync()?;
-        }
-        temp.publish(path)?;
-        if durable { sync_parent(path) } else { Ok(()) }
+        Ok(temp)
     }
 }
 
@@ -143,9 +142,8 @@ impl Drop for Temp {
     }
 }
 
-/// Waits until the name of `path` is on disk.
-pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
-    let parent = path.parent().unwrap_or(Path::new("/"));
-    let synced = File::open(parent).and_then(|directory| directory.sync_all());
-    synced.map_err(Error::io("sync", parent))
+/// Waits until the names in a directory are on disk.
+pub(crate) fn sync_directory(path: &Path) -> Result<(), Error> {
+    let synced = File::open(path).and_then(|directory| directory.sync_all());
+    synced.map_err(Error::io("sync", path))
 }

@@ -10,23 +10,23 @@ use std::thread::JoinHandle;
 use image::Digest;
 use sha2::{Digest as _, Sha256};
 
-/// Size of a buffer in bytes.
-pub(crate) const BUFFER: usize = 256 << 10;
+use super::buffer::Buffer;
+
 /// Buffers that may wait for the thread.
-const QUEUE: usize = 4;
+const QUEUE: usize = 2;
 /// Bytes that are hashed without a thread: starting one costs as much as hashing some of them.
 const THRESHOLD: u64 = 1 << 20;
 
 const ZEROS: [u8; 16 << 10] = [0; 16 << 10];
 
 enum Piece {
-    Data(Vec<u8>),
+    Data(Buffer),
     Zeros(u64),
 }
 
 struct Worker {
     pieces: SyncSender<Piece>,
-    empty: Receiver<Vec<u8>>,
+    empty: Receiver<Buffer>,
     thread: JoinHandle<Sha256>,
 }
 
@@ -47,20 +47,17 @@ impl Hash {
     }
 
     /// Takes a full buffer and gives an empty one back.
-    pub(crate) fn data(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
-        self.grow(buffer.len() as u64);
+    pub(crate) fn data(&mut self, mut buffer: Buffer) -> Buffer {
+        self.grow(buffer.bytes().len() as u64);
         match &mut self.state {
             State::Here(hasher) => {
-                hasher.update(&buffer);
+                hasher.update(buffer.bytes());
                 buffer.clear();
                 buffer
             }
             State::Thread(worker) => {
                 worker.send(Piece::Data(buffer));
-                let mut empty = worker.empty.try_recv().unwrap_or_default();
-                empty.clear();
-                empty.reserve(BUFFER);
-                empty
+                worker.empty.try_recv().unwrap_or_default()
             }
         }
     }
@@ -112,8 +109,9 @@ impl Worker {
         let work = move || {
             for piece in queue {
                 match piece {
-                    Piece::Data(buffer) => {
-                        hasher.update(&buffer);
+                    Piece::Data(mut buffer) => {
+                        hasher.update(buffer.bytes());
+                        buffer.clear();
                         // A full return queue means that there are buffers enough.
                         let _ = give_back.try_send(buffer);
                     }

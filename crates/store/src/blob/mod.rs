@@ -1,5 +1,8 @@
 //! Blobs: named by their digest, checked when they come and when they are read.
 
+mod buffer;
+mod checked;
+mod direct;
 mod hash;
 mod reader;
 mod writer;
@@ -12,6 +15,7 @@ use image::manifest::{self, Descriptor, ImageManifest};
 use image::{Digest, media_type};
 use serde::Serialize;
 
+pub use checked::CheckedBlob;
 pub(crate) use hash::Hash;
 pub use reader::BlobReader;
 pub use writer::{Blob, BlobWriter};
@@ -66,10 +70,18 @@ impl Store {
     /// # Errors
     /// The store cannot be written.
     pub fn put_blob(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, Error> {
+        let blob = self.nameless_blob(bytes)?.publish()?;
+        Ok(manifest::descriptor(media_type, blob.digest, blob.size))
+    }
+
+    /// Stores `bytes` as a blob that gets its name later: see [`Store::name_blob`].
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn nameless_blob(&self, bytes: &[u8]) -> Result<CheckedBlob, Error> {
         let mut writer = self.blob_writer()?;
         writer.write_all(bytes).map_err(Error::io("write", writer.path()))?;
-        let blob = writer.finish()?;
-        Ok(manifest::descriptor(media_type, blob.digest, blob.size))
+        writer.complete()
     }
 
     /// Stores a value as a JSON blob. The same value must serialize to the same bytes: no maps

@@ -1,22 +1,20 @@
 //! Writing a blob: its digest is known when its last byte is.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::Digest;
 use image::manifest::{self, Descriptor};
-use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use tree::LayerSink;
 
-use super::hash::{BUFFER, Hash};
-use crate::temp::{Temp, sync_parent};
-use crate::{Error, Lease, Store, layer, lock};
-
-/// The largest blob that is compared with one that is there, in bytes.
-const MAX_COMPARED: u64 = 1 << 20;
+use super::buffer::{BUFFER, Buffer};
+use super::checked::CheckedBlob;
+use super::direct::Direct;
+use super::hash::Hash;
+use crate::temp::Temp;
+use crate::{Error, Lease, Store};
 
 /// A blob that is in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +29,8 @@ pub struct Blob {
 #[derive(Debug)]
 pub struct BlobWriter {
     temp: Temp,
-    buffer: Vec<u8>,
+    direct: Direct,
+    buffer: Buffer,
     hash: Hash,
     /// Bytes that went to the file, holes included.
     position: u64,
@@ -68,7 +67,8 @@ impl Store {
     fn writer_to(&self, temp: Temp) -> Result<BlobWriter, Error> {
         Ok(BlobWriter {
             temp,
-            buffer: Vec::new(),
+            direct: Direct::default(),
+            buffer: Buffer::default(),
             hash: Hash::new(),
             position: 0,
             failed: false,
@@ -86,7 +86,12 @@ impl BlobWriter {
 
     /// How many bytes were written so far.
     pub fn size(&self) -> u64 {
-        self.position + self.buffer.len() as u64
+        self.position + self.buffer.bytes().len() as u64
+    }
+
+    /// Writes past the page cache from now on, where the disk can: for a large blob that is not read soon.
+    pub fn bypass_cache(&mut self) {
+        self.direct = Direct::Off;
     }
 
     /// Leaves what was written for [`Store::resume_blob`]. What a killed process had written is left, too.
@@ -106,15 +111,38 @@ impl BlobWriter {
         }
         loop {
             let mut buffer = std::mem::take(&mut self.buffer);
-            buffer.resize(BUFFER, 0);
-            let count = self.temp.file().read_at(&mut buffer, self.position)?;
-            buffer.truncate(count);
-            self.position += count as u64;
-            self.buffer = self.hash.data(buffer);
+            let count = self.temp.file().read_at(buffer.room(BUFFER), self.position)?;
             if count == 0 {
                 return Ok(());
             }
+            buffer.add(count);
+            self.position += count as u64;
+            self.buffer = self.hash.data(buffer);
         }
+    }
+
+    /// Room for the blob's next bytes, at least one and at most `most`: a reader's own `read` can put them
+    /// there. [`BlobWriter::advance`] takes them.
+    ///
+    /// # Errors
+    /// What was written before cannot be.
+    pub fn room(&mut self, most: u64) -> io::Result<&mut [u8]> {
+        if self.buffer.is_full() {
+            self.flush_buffer()?;
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let room = self.buffer.room(most);
+        let count = room.len().min(most.max(1));
+        Ok(&mut room[..count])
+    }
+
+    /// Takes the first `count` bytes of [`BlobWriter::room`].
+    ///
+    /// # Errors
+    /// They, or what was written before, cannot be written.
+    pub fn advance(&mut self, count: usize) -> io::Result<()> {
+        self.buffer.add(count);
+        if self.buffer.is_full() { self.flush_buffer() } else { Ok(()) }
     }
 
     /// Puts the blob into the store, on disk, under its digest. A blob that is there already stays.
@@ -122,7 +150,7 @@ impl BlobWriter {
     /// # Errors
     /// An earlier write failed, or the file system did; the store is then as it was.
     pub fn finish(self) -> Result<Blob, Error> {
-        self.complete(|_| Ok(()))
+        self.complete()?.publish()
     }
 
     /// The same, if digest and size are those of `descriptor`.
@@ -130,14 +158,25 @@ impl BlobWriter {
     /// # Errors
     /// As [`BlobWriter::finish`]; [`Error::Unexpected`] where the bytes are not those announced.
     pub fn finish_verified(self, descriptor: &Descriptor) -> Result<Blob, Error> {
-        let (want, want_size) = (manifest::digest(descriptor)?, descriptor.size());
-        self.complete(|&Blob { digest: got, size }| match got == want && size == want_size {
-            true => Ok(()),
-            false => Err(Error::Unexpected { want, got, want_size, size }),
-        })
+        self.check(descriptor)?.publish()
     }
 
-    fn complete(mut self, check: impl FnOnce(&Blob) -> Result<(), Error>) -> Result<Blob, Error> {
+    /// Ends writing, and makes sure that digest and size are those of `descriptor`. The blob is not on disk
+    /// yet, and has no name.
+    ///
+    /// # Errors
+    /// As [`BlobWriter::finish_verified`].
+    pub fn check(self, descriptor: &Descriptor) -> Result<CheckedBlob, Error> {
+        let (want, want_size) = (manifest::digest(descriptor)?, descriptor.size());
+        let checked = self.complete()?;
+        let Blob { digest: got, size } = checked.blob();
+        match got == want && size == want_size {
+            true => Ok(checked),
+            false => Err(Error::Unexpected { want, got, want_size, size }),
+        }
+    }
+
+    pub(super) fn complete(mut self) -> Result<CheckedBlob, Error> {
         self.flush_buffer().map_err(Error::io("write", self.temp.path()))?;
         let Self { temp, hash, position, failed, root, session, .. } = self;
         if failed {
@@ -147,82 +186,36 @@ impl BlobWriter {
         // A hole at the end is not there until the file is said to be so long.
         temp.file().set_len(position).map_err(Error::io("write", temp.path()))?;
         let blob = Blob { digest: hash.finish(), size: position };
-        check(&blob)?;
-        publish(temp, &root, &blob)?;
-        drop(session);
-        Ok(blob)
+        Ok(CheckedBlob::new(temp, root, blob, session))
     }
 
     fn flush_buffer(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() {
+        let bytes = self.buffer.bytes();
+        if bytes.is_empty() {
             return Ok(());
         }
-        let written = self.temp.file().write_all_at(&self.buffer, self.position);
+        let written = self.direct.write(self.temp.file(), bytes, self.position);
         self.failed |= written.is_err();
         written?;
         let start = self.position;
-        self.position += self.buffer.len() as u64;
-        self.temp.write_early(start, self.position);
+        self.position += bytes.len() as u64;
+        if self.direct != Direct::On {
+            self.temp.write_early(start, self.position);
+        }
         self.buffer = self.hash.data(std::mem::take(&mut self.buffer));
         Ok(())
     }
 }
 
-/// Names the file while gc stands still. A good blob of that name stays and costs no sync.
-fn publish(temp: Temp, root: &Path, blob: &Blob) -> Result<(), Error> {
-    let path = root.join("blobs/sha256").join(blob.digest.hex());
-    let toc = root.join("tare/layers").join(format!("{}.toc", blob.digest.hex()));
-    let was_good = is_good(&path, &toc, blob);
-    if !was_good {
-        // Before the lock: it may take long.
-        temp.sync()?;
-    }
-    let _names = lock::lock(&root.join("tare/gc.lock"), FlockOperation::LockShared)?;
-    if was_good && is_good(&path, &toc, blob) {
-        return touch(&path);
-    }
-    if was_good {
-        temp.sync()?;
-    }
-    temp.publish(&path)?;
-    sync_parent(&path)
-}
-
-/// Whether the blob is there already. A small one is read, so that a corrupt one is replaced; a large
-/// one is believed only where it was checked before, when a layer was linked to it, and not changed
-/// since.
-fn is_good(path: &Path, toc: &Path, blob: &Blob) -> bool {
-    match path.metadata() {
-        Ok(old) if old.len() != blob.size => false,
-        Ok(old) if old.nlink() > 1 && layer::is_as_checked(&old, toc) => true,
-        Ok(old) if old.len() <= MAX_COMPARED => {
-            std::fs::read(path).is_ok_and(|bytes| Digest::of(bytes) == blob.digest)
-        }
-        _ => false,
-    }
-}
-
-/// Makes a file young, so that gc sees that somebody wants it: by its time of change, as another time of
-/// modification would say that it was written to.
-fn touch(path: &Path) -> Result<(), Error> {
-    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-    let same = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    let times = Timestamps { last_access: now, last_modification: same };
-    let file = File::open(path).map_err(Error::io("open", path))?;
-    rustix::fs::futimens(&file, &times).map_err(Error::sys("touch", path))
-}
-
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.buffer.capacity() == 0 {
-            // Most blobs are small: a config, a manifest.
-            self.buffer.reserve(bytes.len().clamp(4096, BUFFER));
+        if bytes.is_empty() {
+            return Ok(0);
         }
-        let count = bytes.len().min(BUFFER - self.buffer.len());
-        self.buffer.extend_from_slice(&bytes[..count]);
-        if self.buffer.len() == BUFFER {
-            self.flush_buffer()?;
-        }
+        let room = self.room(bytes.len() as u64)?;
+        let count = room.len();
+        room.copy_from_slice(&bytes[..count]);
+        self.advance(count)?;
         Ok(count)
     }
 

@@ -68,8 +68,9 @@ impl Store {
         is_as_checked(&metadata, &self.layer_path(diff_id, "toc")).then_some((path, metadata.len()))
     }
 
-    /// A layer that an image has. Where its tar is missing it is made: decompressed, checked against
-    /// the blob's digest and size and against the diff ID, and read into a changeset, in one pass.
+    /// A layer that an image has. Where its tar is missing it is made: decompressed, checked against the
+    /// blob's size and the diff ID, and read into a changeset, in one pass. The diff ID is the tar's digest:
+    /// the blob's own is looked at where something is wrong.
     ///
     /// # Errors
     /// The blob is missing, corrupt, no layer, or not the one of that diff ID; the disk is full.
@@ -126,7 +127,7 @@ impl Store {
     }
 
     fn write_toc(&self, diff_id: &DiffId, changeset: &Changeset) -> Result<(), Error> {
-        self.write_file(&self.layer_path(diff_id, "toc"), &changeset.encode(), false)
+        self.write_file(&self.layer_path(diff_id, "toc"), &changeset.encode())
     }
 
     /// Makes an uncompressed blob, checked and synced, the layer's tar.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::path::Path;
 
 use image::manifest::{self, Descriptor};
 use image::media_type::{self, Compression};
@@ -15,46 +16,63 @@ use crate::temp::Temp;
 use crate::{Error, Store, files};
 
 /// Unpacks, checks and names a layer. Its tar is not there yet.
+///
+/// What is decompressed is checked against the diff ID, so that what is compressed need not be: whoever put
+/// it here has. Where something is wrong, it tells whether the blob is.
 pub(super) fn unpack(store: &Store, layer: &Descriptor, want: &DiffId) -> Result<Layer, Error> {
     let digest = manifest::digest(layer)?;
     let path = store.blob_path(&digest);
-    // The size is checked here, the digest below: the whole file is read whatever the decoder does.
+    // The size is checked here.
     drop(store.open_blob(layer)?);
-    let file = files::open(&path).map_err(Error::io("open", &path))?;
-    let mut input = Hashed::new(file);
     let is_plain = media_type::compression(layer.media_type().as_ref()) == Some(Compression::None)
         && digest == *want.digest();
-    let mut output = match is_plain {
-        true => Output::Nowhere,
-        false => Output::File(Box::new(Tar::new(store, &digest)?)),
+    let made = match is_plain {
+        true => link(store, &path, want),
+        false => decompress(store, &path, &digest, want),
     };
-    let decoded =
-        decode(&mut input, &mut |chunk| output.take(chunk), |tar| Changeset::read_tar(tar));
-    if let (Err(error), Output::File(tar)) = (&decoded.sink, &mut output) {
-        let copy = io::Error::new(error.kind(), error.to_string());
-        return Err(tar
-            .overflow
-            .take()
-            .unwrap_or_else(|| Error::io("write", tar.temp.path())(copy)));
-    }
-    let got = input.finish().map_err(Error::io("read", &path))?;
-    if got != digest {
-        return Err(Error::Corrupt { want: digest, got, path });
-    }
-    let changeset = checked(decoded, &digest)?;
-    match output {
-        Output::Nowhere => store.link_layer(&path, want, &changeset),
-        Output::File(tar) => {
-            let temp = tar.finish(&digest, want)?;
-            store.write_toc(want, &changeset)?;
-            temp.sync()?;
-            let tar = store.layer_path(want, "tar");
-            let _names = store.lock_names()?;
-            let size = temp.file().metadata().map_err(Error::io("read", temp.path()))?.len();
-            temp.publish(&tar)?;
-            Ok(Layer { diff_id: *want, tar, size })
+    match made {
+        Err(error) if !error.is_full_disk() => {
+            let file = files::open(&path).map_err(Error::io("open", &path))?;
+            let got = Hashed::new(file).finish().map_err(Error::io("read", &path))?;
+            match got == digest {
+                true => Err(error),
+                false => Err(Error::Corrupt { want: digest, got, path }),
+            }
         }
+        made => made,
     }
+}
+
+/// The blob is the tar: there is nothing to write, and its digest is taken where it is read.
+fn link(store: &Store, path: &Path, want: &DiffId) -> Result<Layer, Error> {
+    let file = files::open(path).map_err(Error::io("open", path))?;
+    let mut input = Hashed::new(file);
+    let decoded = decode(&mut input, &mut |_| Ok(()), |tar| Changeset::read_tar(tar));
+    let got = input.finish().map_err(Error::io("read", path))?;
+    if got != *want.digest() {
+        return Err(Error::Corrupt { want: *want.digest(), got, path: path.to_owned() });
+    }
+    store.link_layer(path, want, &checked(decoded, want.digest())?)
+}
+
+fn decompress(store: &Store, path: &Path, blob: &Digest, want: &DiffId) -> Result<Layer, Error> {
+    let mut input = files::open(path).map_err(Error::io("open", path))?;
+    let mut tar = Tar::new(store, blob)?;
+    let decoded = decode(&mut input, &mut |chunk| tar.take(chunk), |tar| Changeset::read_tar(tar));
+    if let Err(error) = &decoded.sink {
+        let copy = io::Error::new(error.kind(), error.to_string());
+        let overflow = tar.overflow.take();
+        return Err(overflow.unwrap_or_else(|| Error::io("write", tar.temp.path())(copy)));
+    }
+    let changeset = checked(decoded, blob)?;
+    let temp = tar.finish(blob, want)?;
+    store.write_toc(want, &changeset)?;
+    temp.sync()?;
+    let tar = store.layer_path(want, "tar");
+    let _names = store.lock_names()?;
+    let size = temp.file().metadata().map_err(Error::io("read", temp.path()))?.len();
+    temp.publish(&tar)?;
+    Ok(Layer { diff_id: *want, tar, size })
 }
 
 fn checked(decoded: Decoded, layer: &Digest) -> Result<Changeset, Error> {
@@ -87,22 +105,6 @@ impl Read for Hashed {
         let count = self.file.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         Ok(count)
-    }
-}
-
-/// Where the tar's bytes go.
-enum Output {
-    /// The blob is the tar: there is nothing to write, and its digest is taken where it is read.
-    Nowhere,
-    File(Box<Tar>),
-}
-
-impl Output {
-    fn take(&mut self, chunk: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Nowhere => Ok(()),
-            Self::File(tar) => tar.take(chunk),
-        }
     }
 }
 

@@ -111,7 +111,7 @@ impl Store {
         let bytes = serde_json::to_vec(&record)
             .map_err(|source| Error::Serialize { media_type: "record".to_owned(), source })?;
         let extension = format!("{}.json", recipe.extension());
-        self.write_file(&path.with_extension(extension), &bytes, false)?;
+        self.write_file(&path.with_extension(extension), &bytes)?;
         (watch.hear)(super::Event::CompressedAll { diff_id: layer.diff_id, size });
         Ok((digest, size))
     }
@@ -136,7 +136,7 @@ impl io::Write for Target {
         io::Write::write_all(&mut self.temp.file(), bytes)?;
         self.temp.write_early(self.size, self.size + bytes.len() as u64);
         self.size += bytes.len() as u64;
-        self.hash.data(bytes.to_vec());
+        self.hash.data(bytes.to_vec().into());
         Ok(bytes.len())
     }
 
