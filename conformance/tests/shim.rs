@@ -18,7 +18,7 @@ mod logging;
 mod oom;
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use containerd::{Containerd, Events, RUNC, TARE, is_alive, processes, text, until};
@@ -139,12 +139,39 @@ fn input_arrives_and_ends() {
         assert_eq!(line, word);
     }
     drop(input);
+    ends(&mut exec);
+}
+
+/// A short input has ended before `Create` is answered; ctr only tells of an end that comes later. So nothing is
+/// taken of it before there is a process.
+#[test]
+fn a_short_input_ends_too() {
+    let containerd = Containerd::new();
+    for round in 0..5 {
+        let image = containerd.image();
+        let id = format!("short-{round}");
+        let mut run = containerd
+            .command(&["run", "--rm", "--runtime", TARE, &image, &id, "/bin/cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        run.stdin.take().unwrap().write_all(b"short\n").unwrap();
+        ends(&mut run);
+        assert_eq!(text(&run.wait_with_output().unwrap().stdout), "short\n");
+    }
+    containerd.assert_clean();
+}
+
+/// Waits until a client has ended well; one whose input does not end is killed.
+#[track_caller]
+fn ends(client: &mut Child) {
     let deadline = Instant::now() + Duration::from_secs(60);
     let status = loop {
-        match exec.try_wait().unwrap() {
+        match client.try_wait().unwrap() {
             Some(status) => break status,
             None if Instant::now() > deadline => {
-                exec.kill().unwrap();
+                client.kill().unwrap();
                 panic!("the input's end does not arrive");
             }
             None => std::thread::sleep(Duration::from_millis(20)),

@@ -1,21 +1,24 @@
 //! A process's standard streams, as containerd names them: FIFOs, a log file, a logging program
 //! ([`logger`]), or nothing.
 //!
-//! Without a terminal a container's first process gets the FIFOs themselves: nothing is copied, and output costs
-//! the shim nothing. An exec's output is copied: what it leaves behind in the container may hold its output
-//! open, and yet the reader is to see the end when the exec is deleted. The shim keeps an end of each open, so that a client which goes away (containerd
-//! restarts, `ctr` detaches) neither kills the process by SIGPIPE nor ends its input: output waits in the
-//! FIFO for the next reader, and input ends when containerd asks for it (`CloseIO`). When the process has
-//! ended the kept ends are closed, and the reader sees the end.
+//! Without a terminal a container's first process gets the output's FIFOs themselves: nothing is copied, and
+//! output costs the shim nothing. An exec's output is copied: what it leaves behind in the container may hold its
+//! output open, and yet the reader is to see the end when the exec is deleted. Input is copied, too ([`Input`]).
+//!
+//! The shim keeps an end of each FIFO open, so that a client which goes away (containerd restarts, `ctr`
+//! detaches) neither kills the process by SIGPIPE nor ends its input: output waits in the FIFO for the next
+//! reader, and input ends when containerd asks for it (`CloseIO`). When the process has ended the kept ends are
+//! closed, and the reader sees the end.
 
 use std::fs::{File, OpenOptions};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use rustix::event::PollFlags;
 use rustix::fs::{Gid, OFlags, Uid};
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -47,6 +50,11 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// Holds an input open, unless it may end already.
+    fn keep_stdin(&mut self, writer: File) {
+        self.stdin = (!self.input_ended).then_some(writer);
+    }
+
     /// From now on the process's input can end.
     pub(crate) fn close_stdin(&mut self) {
         self.stdin = None;
@@ -60,6 +68,62 @@ impl Kept {
         }
         *self = opened;
     }
+}
+
+/// The input of a process without a terminal: a pipe, into which goes what comes by a FIFO.
+///
+/// The FIFO is opened when the process runs, and no sooner: its writer waits for that. ctr tells of the input's end
+/// (`CloseIO`) only where that comes after the answer to `Create`, which a short input's would not.
+#[derive(Debug, Default)]
+pub(crate) enum Input {
+    /// None, or one that is no FIFO, or that has ended.
+    #[default]
+    Direct,
+    Waiting {
+        fifo: String,
+        to: File,
+    },
+    Flowing(Pump),
+}
+
+impl Input {
+    /// The process runs.
+    ///
+    /// # Errors
+    /// The FIFO cannot be opened: then the input has ended.
+    pub(crate) fn begin(&mut self, kept: &mut Kept) -> anyhow::Result<()> {
+        let Self::Waiting { fifo, to } = std::mem::take(self) else { return Ok(()) };
+        let from = open_file(&fifo, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        kept.keep_stdin(open_file(&fifo, OFlags::WRONLY | OFlags::NONBLOCK)?);
+        *self = Self::Flowing(Pump::new(from, to));
+        Ok(())
+    }
+
+    /// Carries what there is.
+    pub(crate) fn turn(&mut self) {
+        if let Self::Flowing(pump) = self {
+            pump.turn();
+            if pump.is_done() {
+                *self = Self::Direct;
+            }
+        }
+    }
+
+    /// What to poll for.
+    pub(crate) fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        match self {
+            Self::Flowing(pump) => pump.interest(),
+            _ => None,
+        }
+    }
+}
+
+/// The streams of a process that is to be made, and what the shim does with them.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    pub(crate) kept: Kept,
+    pub(crate) input: Input,
+    pub(crate) copied: Vec<Copied>,
 }
 
 /// Output on its way from a pipe, which the process has, to a FIFO.
@@ -92,7 +156,7 @@ impl Ends {
     }
 }
 
-/// Opens the streams of a process without a terminal; what is copied of them.
+/// Opens the streams of a process without a terminal.
 ///
 /// # Errors
 /// A path that cannot be opened, a scheme that is not supported.
@@ -100,8 +164,8 @@ pub(crate) fn open(
     paths: &Paths,
     owner: Option<(u32, u32)>,
     output: Output,
-) -> Result<(Streams, Kept, Vec<Copied>), Refusal> {
-    let stdin = open_input(&paths.stdin, false, owner)?;
+) -> Result<(Streams, Carried), Refusal> {
+    let (stdin, input) = open_input(&paths.stdin, owner)?;
     let mut copied = Vec::new();
     let (stdout, stderr) = match output {
         Output::Logged(out, err) => (Ends::alone(out), Ends::alone(err)),
@@ -112,17 +176,14 @@ pub(crate) fn open(
             (open_copied(&paths.stdout, &mut copied)?, open_copied(&paths.stderr, &mut copied)?)
         }
     };
-    let kept = Kept {
-        stdin: stdin.kept,
-        input_ended: false,
-        outputs: [stdout.kept, stderr.kept].into_iter().flatten().collect(),
-    };
+    let outputs = [stdout.kept, stderr.kept].into_iter().flatten().collect();
+    let kept = Kept { outputs, ..Kept::default() };
     let streams = Streams {
-        stdin: Stdio::from(stdin.used),
+        stdin: Stdio::from(stdin),
         stdout: Stdio::from(stdout.used),
         stderr: Stdio::from(stderr.used),
     };
-    Ok((streams, kept, copied))
+    Ok((streams, Carried { kept, input, copied }))
 }
 
 /// A pipe to a FIFO. What is no FIFO has no reader that waits for its end, and is written to directly.
@@ -147,7 +208,7 @@ pub(crate) fn open_for_terminal(
 ) -> Result<(Option<File>, File, Kept), Refusal> {
     let stdin = match paths.stdin.is_empty() {
         true => None,
-        false => Some(open_input(&paths.stdin, true, None)?),
+        false => Some(open_typed(&paths.stdin)?),
     };
     let stdout = match logger {
         Some(used) => Ends::alone(used),
@@ -161,17 +222,28 @@ pub(crate) fn open_for_terminal(
     ))
 }
 
-fn open_input(path: &str, nonblocking: bool, owner: Option<(u32, u32)>) -> Result<Ends, Refusal> {
+fn open_input(path: &str, owner: Option<(u32, u32)>) -> Result<(File, Input), Refusal> {
     if path.is_empty() {
-        return Ok(null()?);
+        return Ok((null()?.used, Input::Direct));
     }
+    let path = plain_path(path)?;
+    if !is_fifo(path)? {
+        return Ok((open_file(path, OFlags::RDONLY)?, Input::Direct));
+    }
+    let (read, write) = pipe_with(PipeFlags::CLOEXEC).context("make a pipe")?;
+    rustix::io::ioctl_fionbio(&write, true).context("make a pipe non-blocking")?;
+    give(&read, owner)?;
+    Ok((File::from(read), Input::Waiting { fifo: path.to_owned(), to: File::from(write) }))
+}
+
+/// Opens what a terminal's input comes from.
+fn open_typed(path: &str) -> Result<Ends, Refusal> {
     let path = plain_path(path)?;
     // With both directions open neither of the others waits.
     let both = open_file(path, OFlags::RDWR | OFlags::NONBLOCK)?;
-    let used = open_file(path, OFlags::RDONLY | blocking(nonblocking))?;
+    let used = open_file(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
     let kept = open_file(path, OFlags::WRONLY | OFlags::NONBLOCK)?;
     drop(both);
-    give(&used, owner)?;
     Ok(Ends { used, kept: Some(kept) })
 }
 

@@ -52,7 +52,7 @@ impl Tasks {
         let (started, prepared) = start_restore(container, &id, image, &namespace)
             .inspect_err(|_| container.init.stage = Stage::Created)?;
         let name = id.clone();
-        let logger = self.when_made(started, prepared, caller, move |tasks, outcome, prepared| {
+        let then = move |tasks: &mut Self, outcome: anyhow::Result<String>, prepared| {
             let reply = outcome.map_err(Refusal::from).and_then(|_| {
                 tasks.made(&id, prepared)?;
                 tasks.container_mut(&id)?.restore = None;
@@ -64,8 +64,8 @@ impl Tasks {
                 container.init.stage = Stage::Created;
             }
             reply
-        });
-        self.process_mut(&name, "")?.logger = logger;
+        };
+        self.when_made((&name, ""), started, prepared, caller, then);
         Ok(Answer::Later)
     }
 }

@@ -14,7 +14,7 @@ use crate::options::Options;
 use crate::reaper::Exit;
 use crate::runtime::Runtime;
 use crate::stats::Groups;
-use crate::stdio::{Copied, Kept, Paths};
+use crate::stdio::{Copied, Input, Kept, Paths};
 use crate::terminal::Terminal;
 use crate::wire::Refusal;
 
@@ -60,7 +60,8 @@ pub(crate) struct Process {
     pub(crate) paths: Paths,
     pub(crate) kept: Kept,
     pub(crate) terminal: Option<Terminal>,
-    /// Output that the shim carries.
+    /// Input and output that the shim carries.
+    pub(crate) input: Input,
     pub(crate) copied: Vec<Copied>,
     /// How it ended, once it has.
     pub(crate) exit: Option<Exit>,
@@ -149,6 +150,7 @@ impl Process {
             paths,
             kept: Kept::default(),
             terminal: None,
+            input: Input::default(),
             copied: Vec::new(),
             exit: None,
             waiters: Vec::new(),
@@ -170,12 +172,20 @@ impl Process {
         Ok(())
     }
 
-    /// Carries what its terminal says, and lets go of what is needed no more: a reader sees the end of
+    /// Begins to carry its input, now that it runs.
+    pub(crate) fn feed(&mut self) {
+        if let Err(error) = self.input.begin(&mut self.kept) {
+            crate::log::error(&format!("{error:#}"));
+        }
+    }
+
+    /// Carries what its streams and its terminal say, and lets go of what is needed no more: a reader sees the end of
     /// the output when the process has ended and all of it has been passed on.
     pub(crate) fn turn(&mut self) {
         if let Some(terminal) = &mut self.terminal {
             terminal.turn();
         }
+        self.input.turn();
         self.copied.retain_mut(|copied| {
             copied.pump.turn();
             !copied.pump.is_done()
@@ -184,6 +194,7 @@ impl Process {
         let all_said = self.terminal.as_ref().is_none_or(Terminal::is_done);
         if self.stage == Stage::Stopped && all_said {
             self.terminal = None;
+            self.input = Input::default();
             self.kept = Kept::default();
         }
     }
@@ -207,6 +218,7 @@ impl Process {
 
     pub(crate) fn interests(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let copied = self.copied.iter().filter_map(|copied| copied.pump.interest());
-        self.terminal.iter().flat_map(Terminal::interest).chain(copied)
+        let carried = self.input.interest().into_iter().chain(copied);
+        self.terminal.iter().flat_map(Terminal::interest).chain(carried)
     }
 }

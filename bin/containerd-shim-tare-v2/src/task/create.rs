@@ -52,7 +52,7 @@ impl Tasks {
             .inspect_err(|_| drop(rootfs::unmount_listed(&container.bundle.join("rootfs"))))?;
         let id = request.id.clone();
         self.containers.insert(id.clone(), container);
-        let logger = self.when_made(started, prepared, caller, move |tasks, outcome, prepared| {
+        let then = move |tasks: &mut Self, outcome: anyhow::Result<String>, prepared| {
             let reply = outcome
                 .map_err(Refusal::from)
                 .and_then(|_| tasks.made(&request.id, prepared))
@@ -61,8 +61,8 @@ impl Tasks {
                 tasks.forget(&request.id);
             }
             reply
-        });
-        self.process_mut(&id, "")?.logger = logger;
+        };
+        self.when_made((&id, ""), started, prepared, caller, then);
         Ok(Answer::Later)
     }
 

@@ -51,6 +51,7 @@ impl Tasks {
     pub(super) fn started(&mut self, id: &str) -> Reply {
         let process = self.process_mut(id, "")?;
         process.stage = Stage::Running;
+        process.feed();
         let pid = process.pid;
         let mut event = TaskStart::new();
         event.container_id = id.to_owned();
@@ -75,14 +76,14 @@ impl Tasks {
             }
         };
         let (container, name) = (id.clone(), exec.clone());
-        let logger = self.when_made(started, prepared, caller, move |tasks, outcome, prepared| {
+        let then = move |tasks: &mut Self, outcome, prepared| {
             let reply = tasks.exec_started(&id, &exec, outcome, prepared);
             if reply.is_err() {
                 tasks.failed_to_start(&id, &exec);
             }
             reply
-        });
-        self.process_mut(&container, &name)?.logger = logger;
+        };
+        self.when_made((&container, &name), started, prepared, caller, then);
         Ok(Answer::Later)
     }
 
@@ -102,6 +103,7 @@ impl Tasks {
         process.pid = pid;
         process.advance(Stage::Starting, Stage::Running)?;
         prepared.connect(process)?;
+        process.feed();
         let mut event = TaskExecStarted::new();
         event.container_id = id.to_owned();
         event.exec_id = exec.to_owned();

@@ -11,7 +11,7 @@ use super::container::{Container, Process};
 use super::{Caller, Tasks};
 use crate::logger;
 use crate::runtime::{Started, Streams};
-use crate::stdio::{self, Copied, Kept, Output, Paths};
+use crate::stdio::{self, Carried, Output, Paths};
 use crate::terminal::{ConsoleSocket, Terminal};
 use crate::wire::{Refusal, Reply};
 
@@ -26,7 +26,7 @@ pub(super) struct Prepared {
 
 enum Ends {
     /// Handed over already.
-    Streams(Kept, Vec<Copied>),
+    Streams(Carried),
     /// For the terminal that the runtime will send; its output may go to a logging program.
     Console { socket: ConsoleSocket, paths: Paths, output: Option<File> },
 }
@@ -80,8 +80,8 @@ pub(super) fn prepare(
             None if process.is_exec() => Output::Copied,
             None => Output::Direct,
         };
-        let (streams, kept, copied) = stdio::open(paths, container.options.io_owner, output)?;
-        return Ok((Some(streams), Prepared { ends: Ends::Streams(kept, copied), logger }));
+        let (streams, carried) = stdio::open(paths, container.options.io_owner, output)?;
+        return Ok((Some(streams), Prepared { ends: Ends::Streams(carried), logger }));
     }
     let output = outputs.map(|(stdout, _)| nonblocking(stdout)).transpose()?;
     let socket = bind_console(&container.bundle, name, arguments)?;
@@ -108,8 +108,9 @@ impl Prepared {
     /// Gives a process that the runtime has made what was prepared.
     pub(super) fn connect(self, process: &mut Process) -> Result<(), Refusal> {
         match self.ends {
-            Ends::Streams(kept, copied) => {
+            Ends::Streams(Carried { kept, input, copied }) => {
                 process.kept.take_over(kept);
+                process.input = input;
                 process.copied = copied;
             }
             Ends::Console { socket, paths, output } => {
@@ -124,21 +125,26 @@ impl Prepared {
 }
 
 impl Tasks {
-    /// Goes on with the request when a runtime has ended and the logging program, if there is one, is
-    /// ready; its answer goes to the caller. A logging program that is not used in the end is dismissed.
+    /// Goes on with the request when a runtime has ended that makes a process (its container, and its exec or
+    /// nothing), and when the process's logging program, if there is one, is ready; the answer goes to the caller.
+    /// A logging program that is not used in the end is dismissed.
     pub(super) fn when_made(
         &mut self,
+        (id, exec): (&str, &str),
         started: Started,
         mut prepared: Prepared,
         caller: Caller,
         then: impl FnOnce(&mut Self, anyhow::Result<String>, Prepared) -> Reply + 'static,
-    ) -> Option<u32> {
+    ) {
         let Some(logger) = prepared.logger.take() else {
             self.when_ended(started, Some(caller), |tasks, outcome| then(tasks, outcome, prepared));
-            return None;
+            return;
         };
         let Logging { pid, ready } = logger;
         self.loggers.add(pid);
+        if let Ok(process) = self.process_mut(id, exec) {
+            process.logger = Some(pid);
+        }
         let answer = move |tasks: &mut Self, outcome| {
             let reply = then(tasks, outcome, prepared);
             if reply.is_err() {
@@ -156,7 +162,6 @@ impl Tasks {
                 tasks.awaited.push(Awaited { ready, until, then: Box::new(then) });
             }
         });
-        Some(pid)
     }
 
     /// Goes on with those that have waited long enough.
