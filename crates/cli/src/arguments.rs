@@ -46,8 +46,38 @@ fn parse_from<C: Parser>(arguments: &[OsString]) -> Result<C, clap::Error> {
     parsed.map_err(|mistake| match mistake.kind() {
         // The help of the command as it is described: there, switches look like switches.
         ErrorKind::DisplayHelp => C::try_parse_from(arguments).err().unwrap_or(mistake),
-        _ => mistake.format(&mut C::command()),
+        kind => {
+            let mistake = mistake.format(&mut C::command());
+            match without_passwords(&mistake.to_string()) {
+                Some(text) => clap::Error::raw(kind, text.trim_start_matches("error: ")),
+                None => mistake,
+            }
+        }
     })
+}
+
+/// A text without the passwords of the URLs in it: who gives one by mistake does not find it in a log.
+/// `None` where there are none.
+fn without_passwords(text: &str) -> Option<String> {
+    let mut pieces = text.split("://");
+    let mut clean = pieces.next()?.to_owned();
+    let mut found = false;
+    for piece in pieces {
+        let end = piece.find(|it: char| "/'\"".contains(it) || it.is_whitespace());
+        let (authority, rest) = piece.split_at(end.unwrap_or(piece.len()));
+        clean += "://";
+        match authority
+            .rsplit_once('@')
+            .and_then(|(user, host)| Some((user.split_once(':')?.0, host)))
+        {
+            Some((user, host)) => {
+                found = true;
+                clean += &format!("{user}:***@{host}{rest}");
+            }
+            None => clean += piece,
+        }
+    }
+    found.then_some(clean)
 }
 
 fn as_docker(command: Command) -> Command {
@@ -158,6 +188,20 @@ mod tests {
     fn the_last_of_several_counts_and_lists_grow() {
         let found = example("x -m 1 -e a --memory=2 -e b").unwrap();
         assert_eq!((found.memory.as_deref(), found.env), (Some("2"), vec!["a".into(), "b".into()]));
+    }
+
+    #[test]
+    fn a_mistake_shows_no_password_of_a_url() {
+        let error = example("x --rm=http://me:hunter2@host:1/x").unwrap_err().to_string();
+        assert!(error.starts_with("error: invalid value 'http://me:***@host:1/x' for"), "{error}");
+        for (text, want) in [
+            ("a://u:p@h b://u:p@h", Some("a://u:***@h b://u:***@h")),
+            ("see http://host:80/a@b:c", None),
+            ("http://user@host", None),
+            ("\"http://u:p:q@h\": bad", Some("\"http://u:***@h\": bad")),
+        ] {
+            assert_eq!(without_passwords(text).as_deref(), want, "{text}");
+        }
     }
 
     #[test]

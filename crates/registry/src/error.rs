@@ -87,6 +87,9 @@ pub enum Error {
     Interrupted,
 }
 
+/// What helps on a full disk.
+const MAKE_ROOM: &str = "make room; what nobody uses goes with: tare-store gc";
+
 impl Error {
     /// What the user may try, in one line.
     pub fn hint(&self) -> Option<String> {
@@ -96,8 +99,9 @@ impl Error {
             }
             Self::Resource { source, .. } => source.hint_for_resource(),
             Self::Store { source, .. } | Self::Read { source, .. } if source.is_full_disk() => {
-                Some("make room; what nobody uses goes with: tare-store gc".to_owned())
+                Some(MAKE_ROOM.to_owned())
             }
+            Self::Write { source, .. } if is_full_disk(source) => Some(MAKE_ROOM.to_owned()),
             Self::Registries(RegistriesError::Ambiguous { candidates, .. }) => {
                 let first = candidates.first().map(|name| name.familiar()).unwrap_or_default();
                 Some(format!("write it whole: {first}"))
@@ -136,6 +140,11 @@ impl Error {
     }
 }
 
+fn is_full_disk(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
 /// What is pushed goes to a registry; everything else is about what is there.
 fn preposition(action: &str) -> &'static str {
     if action.starts_with("push") { "to" } else { "from" }
@@ -156,5 +165,8 @@ mod tests {
         };
         assert!(hint(ErrorKind::StorageFull).is_some_and(|hint| hint.contains("tare-store gc")));
         assert_eq!(hint(ErrorKind::PermissionDenied), None);
+        let source = IoError::from(ErrorKind::StorageFull);
+        let written = Error::Write { what: "blob x".to_owned(), source }.hint();
+        assert!(written.is_some_and(|hint| hint.contains("tare-store gc")));
     }
 }

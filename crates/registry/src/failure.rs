@@ -89,7 +89,7 @@ pub enum Failure {
         source: Box<Failure>,
     },
     /// Nothing in the challenge can be answered.
-    #[error("the registry asks for a way to log in that is not supported: {0:?}")]
+    #[error("the registry asks for a {}", way(.0))]
     Challenge(String),
     /// The login cannot be read.
     #[error("the login cannot be used")]
@@ -250,6 +250,13 @@ impl Failure {
             Self::Status { status: 429, .. } => {
                 "the registry limits how much may be asked; wait, or log in".to_owned()
             }
+            Self::Transport { reason, .. } if reason.contains("not valid for name") => {
+                "call the registry by a name that its certificate is for".to_owned()
+            }
+            Self::Transport { reason, .. } if reason.contains("certificate: Expired") => {
+                "have the registry's owner renew it, and look whether the clock here is right"
+                    .to_owned()
+            }
             Self::Transport { reason, .. } if reason.contains("certificate") => format!(
                 "if you trust {registry}, put its authority into /etc/containers/certs.d/{registry}/ca.crt, or do not \
                  check with: --tls-verify=false"
@@ -259,6 +266,17 @@ impl Failure {
             }
             Self::Transport { .. } | Self::Timeout(_) => {
                 format!("check the name {registry}, the network and the proxy settings")
+            }
+            Self::Broken { .. } => "try again: a large blob goes on where it stopped".to_owned(),
+            Self::Digest { .. } | Self::Size { .. } | Self::Endless { .. } | Self::Range { .. } => {
+                format!(
+                    "{registry}, or a proxy on the way to it, sends damaged data; try again, or tell its owner"
+                )
+            }
+            Self::NotManifest(_) => {
+                format!(
+                    "see that {registry} is a registry, and that no login page or proxy answers for it"
+                )
             }
             Self::NoPlatform { .. } | Self::OtherPlatform { .. } => {
                 "choose another with: --platform OS/ARCHITECTURE".to_owned()
@@ -279,6 +297,14 @@ impl Failure {
 
 fn said(message: &Option<String>) -> String {
     message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
+}
+
+/// The way to log in that a registry names.
+fn way(named: &str) -> String {
+    match named {
+        "" => "login, and names no way to log in".to_owned(),
+        named => format!("way to log in that is not supported: {named:?}"),
+    }
 }
 
 fn list(available: &[String]) -> String {
@@ -307,4 +333,30 @@ fn status_line(status: u16) -> String {
         _ => "",
     };
     format!("{status}{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_are_about_what_is_wrong() {
+        let tls = |reason: &str| Failure::Transport {
+            reason: format!("TLS: invalid peer certificate: {reason}"),
+            temporary: false,
+        };
+        for (failure, want) in [
+            (tls("UnknownIssuer"), "put its authority into"),
+            (tls("Expired"), "renew it"),
+            (tls("certificate not valid for name \"a\""), "by a name that its certificate is for"),
+            (Failure::Endless { limit: 5 }, "sends damaged data"),
+            (Failure::Size { expected: 5, found: 4 }, "sends damaged data"),
+            (Failure::NotManifest("it is of type text/html".to_owned()), "no login page"),
+        ] {
+            let hint = failure.hint("r.example", "x").unwrap_or_default();
+            assert!(hint.contains(want), "{failure}: {hint}");
+        }
+        let none = Failure::Challenge(String::new()).to_string();
+        assert_eq!(none, "the registry asks for a login, and names no way to log in");
+    }
 }

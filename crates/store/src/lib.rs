@@ -84,6 +84,14 @@ pub struct Store {
     has_new_names: AtomicBool,
 }
 
+/// A file system's size, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Space {
+    pub(crate) total: u64,
+    /// What this user may still take of it.
+    pub(crate) free: u64,
+}
+
 impl Store {
     /// The store's directory, absolute.
     pub fn root(&self) -> &Path {
@@ -108,10 +116,11 @@ impl Store {
         self
     }
 
-    /// How many bytes a layer may have: what it is allowed, and what there is room for.
-    pub(crate) fn room(&self) -> Result<u64, Error> {
+    /// How large the store's file system is.
+    pub(crate) fn space(&self) -> Result<Space, Error> {
         let space = rustix::fs::statvfs(&self.root).map_err(Error::sys("examine", &self.root))?;
-        Ok(self.max_layer.min(space.f_bavail.saturating_mul(space.f_frsize)))
+        let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
+        Ok(Space { total: bytes(space.f_blocks), free: bytes(space.f_bavail) })
     }
 
     pub(crate) fn tare(&self, name: &str) -> PathBuf {

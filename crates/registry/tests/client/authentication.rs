@@ -203,7 +203,7 @@ fn a_token_server_that_makes_no_sense_is_named() {
         (r#"Bearer realm="http://HOST/missing""#, "{}", "404 Not Found"),
         (r#"Bearer realm="ftp://HOST/token""#, "{}", "ftp://"),
         ("Negotiate", "{}", "not supported: \"Negotiate\""),
-        ("", "{}", "not supported"),
+        ("", "{}", "names no way to log in"),
     ] {
         let liar = Liar::serving(Image::new(10), move |request, stream| {
             let host = request.header("host").unwrap();

@@ -47,8 +47,7 @@ impl Store {
     /// The usual bound of the build cache here, in bytes: a tenth of the file system, at least 2 GB and
     /// at most 100 GB.
     pub fn cache_bound(&self) -> Result<u64, Error> {
-        let space = rustix::fs::statvfs(&self.root).map_err(Error::sys("examine", &self.root))?;
-        Ok((space.f_blocks.saturating_mul(space.f_frsize) / PART).clamp(LEAST, MOST))
+        Ok((self.space()?.total / PART).clamp(LEAST, MOST))
     }
 
     /// Keeps the build cache within `bound` bytes, and what was not used for 60 days out of it; what
@@ -58,8 +57,7 @@ impl Store {
     /// # Errors
     /// As [`Store::gc`].
     pub fn bound_cache(&self, bound: u64) -> Result<Option<GcReport>, Error> {
-        let space = rustix::fs::statvfs(&self.root).map_err(Error::sys("examine", &self.root))?;
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let free = self.space()?.free;
         if self.is_within(bound, free)? {
             return Ok(None);
         }

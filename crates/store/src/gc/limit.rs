@@ -62,8 +62,7 @@ pub(super) fn apply(
     store: &Store,
 ) -> Result<(BTreeSet<usize>, u64), Error> {
     let mut account = Account::of(cache, marked, store)?;
-    let space = rustix::fs::statvfs(store.root()).map_err(Error::sys("examine", store.root()))?;
-    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    let free = store.space()?.free;
     for limit in limits {
         account.apply(cache, marked, limit, free);
     }

@@ -112,15 +112,19 @@ struct Tar {
     temp: Temp,
     hasher: Sha256,
     written: u64,
+    /// What it may have.
     max: u64,
+    /// What there is room for.
+    room: u64,
     layer: Digest,
     overflow: Option<Error>,
 }
 
 impl Tar {
     fn new(store: &Store, layer: &Digest) -> Result<Self, Error> {
-        let (temp, max) = (store.temp()?, store.room()?);
-        Ok(Self { temp, hasher: Sha256::new(), written: 0, max, layer: *layer, overflow: None })
+        let (temp, max, room) = (store.temp()?, store.max_layer, store.space()?.free);
+        let (hasher, layer) = (Sha256::new(), *layer);
+        Ok(Self { temp, hasher, written: 0, max, room, layer, overflow: None })
     }
 
     fn take(&mut self, chunk: &[u8]) -> io::Result<()> {
@@ -129,6 +133,9 @@ impl Tar {
             let what = format!("layer {}, decompressed,", self.layer);
             self.overflow = Some(Error::TooLarge { what, max: self.max });
             return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        if self.written > self.room {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         self.hasher.update(chunk);
         self.temp.file().write_all(chunk)?;
