@@ -14,6 +14,7 @@ pub(crate) mod fsck;
 pub(crate) mod gc;
 pub(crate) mod history;
 pub(crate) mod import;
+pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod inspect;
 pub(crate) mod load;

@@ -85,6 +85,8 @@ enum Command {
     Analyze(command::analyze::Arguments),
     /// Give an image a further name
     Tag(command::tag::Arguments),
+    /// Make an index: one name for images of several platforms
+    Index(command::index::Arguments),
     /// Take names away from images; gc then frees what has no name
     #[command(visible_aliases = ["rmi", "untag"])]
     Rm(command::rm::Arguments),
@@ -164,6 +166,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Explore(arguments) => explore::run(&arguments, &store),
         Command::Analyze(arguments) => command::analyze::run(&arguments, &store),
         Command::Tag(arguments) => command::tag::run(&arguments, &store),
+        Command::Index(arguments) => command::index::run(&arguments, &store),
         Command::Rm(arguments) => command::rm::run(&arguments, &store),
         Command::Gc(arguments) => command::gc::run(&arguments, &store),
         Command::Prune(arguments) => command::prune::run(&arguments, &store),

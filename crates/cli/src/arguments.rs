@@ -59,25 +59,21 @@ fn parse_from<C: Parser>(arguments: &[OsString]) -> Result<C, clap::Error> {
 /// A text without the passwords of the URLs in it: who gives one by mistake does not find it in a log.
 /// `None` where there are none.
 fn without_passwords(text: &str) -> Option<String> {
-    let mut pieces = text.split("://");
-    let mut clean = pieces.next()?.to_owned();
-    let mut found = false;
-    for piece in pieces {
-        let end = piece.find(|it: char| "/'\"".contains(it) || it.is_whitespace());
-        let (authority, rest) = piece.split_at(end.unwrap_or(piece.len()));
-        clean += "://";
-        match authority
-            .rsplit_once('@')
-            .and_then(|(user, host)| Some((user.split_once(':')?.0, host)))
-        {
-            Some((user, host)) => {
-                found = true;
-                clean += &format!("{user}:***@{host}{rest}");
-            }
-            None => clean += piece,
-        }
-    }
-    found.then_some(clean)
+    let is_end = |it: char| "'\"".contains(it) || it.is_whitespace();
+    let words = text.split_inclusive(is_end);
+    let clean: String = words.map(|word| without_password(word).unwrap_or(word.into())).collect();
+    (clean != text).then_some(clean)
+}
+
+/// `SCHEME://USER:PASSWORD@HOST…` without the password; the scheme may be missing.
+fn without_password(word: &str) -> Option<String> {
+    let start = word.find("://").map_or(0, |scheme| scheme + 3);
+    let end = word[start..].find('/').map_or(word.len(), |path| start + path);
+    let (user, host) = word[start..end].rsplit_once('@')?;
+    let (user, _) = user.split_once(':')?;
+    // A name with a tag and a digest looks alike.
+    let is_digest = host.starts_with("sha256:") || host.starts_with("sha512:");
+    (!is_digest).then(|| format!("{}{user}:***@{host}{}", &word[..start], &word[end..]))
 }
 
 fn as_docker(command: Command) -> Command {
@@ -197,6 +193,8 @@ mod tests {
         for (text, want) in [
             ("a://u:p@h b://u:p@h", Some("a://u:***@h b://u:***@h")),
             ("see http://host:80/a@b:c", None),
+            ("bad \"u:p@h/x\"", Some("bad \"u:***@h/x\"")),
+            ("bad \"app:1@sha256:0\"", None),
             ("http://user@host", None),
             ("\"http://u:p:q@h\": bad", Some("\"http://u:***@h\": bad")),
         ] {

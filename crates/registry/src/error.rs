@@ -94,6 +94,12 @@ impl Error {
     /// What the user may try, in one line.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Registry { action, source, .. }
+                if action.starts_with("list the tags")
+                    && matches!(**source, Failure::Status { status: 404, .. }) =>
+            {
+                Some("check the name".to_owned())
+            }
             Self::Registry { registry, repository, source, .. } => {
                 source.hint(registry, repository)
             }
