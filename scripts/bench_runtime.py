@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from bench_common import measure, milliseconds, table
+
 NULL = os.open("/dev/null", os.O_RDWR)
 STREAMS = [(os.POSIX_SPAWN_DUP2, NULL, fd) for fd in (0, 1, 2)]
 
@@ -114,17 +116,6 @@ def lifecycle_row(path):
     return once
 
 
-def measure(runtimes, once, runs):
-    """Runtime's name to its median in seconds; one warm-up, then turns."""
-    figures = {runtime.name: [] for runtime in runtimes}
-    for turn in range(runs + 1):
-        for runtime in runtimes:
-            took = once(runtime)
-            if turn:
-                figures[runtime.name].append(took)
-    return {name: statistics.median(each) for name, each in figures.items()}
-
-
 def held():
     """KiB that the kernel holds and cannot take back by itself: its own memory, not that of programs, so
     that neighbours of the measurement count little. What goes late or at need has gone before it is read."""
@@ -167,13 +158,6 @@ def same(exe, program):
         return False
 
 
-def table(title, figures, show):
-    own = figures["tare-runtime"]
-    for index, (name, value) in enumerate(figures.items()):
-        ratio = "" if name == "tare-runtime" or not value else f"{own / value:.2f}"
-        print(f"| {title if index == 0 else ''} | {name} | {show(value)} | {ratio} |", flush=True)
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tare", required=True)
@@ -191,10 +175,8 @@ def main():
     asleep = bundle(scratch, "asleep", runc, ["/bin/sleep", "10000"])
 
     print("| work | way | median | tare-runtime's ÷ this |\n|---|---|---:|---:|")
-    milliseconds = "{:.1f} ms".format
     def row(title, once):
-        figures = measure(runtimes, once, options.runs)
-        table(title, {name: 1000 * value for name, value in figures.items()}, milliseconds)
+        table(title, measure(runtimes, once, options.runs), milliseconds)
     row("`run` of true, default spec", run_row(plain))
     row("`run` of true, docker's seccomp profile", run_row(filtered))
     row("create, start, kill, delete", lifecycle_row(asleep))

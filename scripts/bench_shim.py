@@ -22,6 +22,8 @@ from pathlib import Path
 
 import grpc
 
+from bench_common import measure, milliseconds, table
+
 NAMESPACE = f"bench-{os.getpid()}"
 
 
@@ -207,26 +209,7 @@ def churn(containerd, shim, root, count, together):
         return (time.perf_counter() - begin) / count
 
 
-def measure(shims_, once, runs):
-    """Shim's name to its median; one warm-up, then turns."""
-    figures = {shim.name: [] for shim in shims_}
-    for turn in range(runs + 1):
-        for shim in shims_:
-            took = once(shim)
-            if turn:
-                figures[shim.name].append(took)
-    return {name: statistics.median(each) for name, each in figures.items()}
-
-
-def table(title, figures, show):
-    own = figures["containerd-shim-tare-v2"]
-    for index, (name, value) in enumerate(figures.items()):
-        ratio = "" if index == 0 or not value else f"{own / value:.2f}"
-        print(f"| {title if index == 0 else ''} | {name} | {show(value)} | {ratio} |", flush=True)
-
-
 def rows(options, containerd, root, kinds):
-    milliseconds = lambda seconds: f"{1000 * seconds:.1f} ms"
     mebibytes = lambda kib: f"{kib / 1024:.1f} MiB"
     print("| work | shim | median | tare's ÷ this |\n|---|---|---:|---:|")
     table("run true, create to delete",

@@ -168,10 +168,10 @@ fn a_short_input_ends_too() {
 fn ends(client: &mut Child) {
     let deadline = Instant::now() + Duration::from_secs(60);
     let status = loop {
-        match client.try_wait().unwrap() {
+        match client.try_wait().expect("it can be waited for") {
             Some(status) => break status,
             None if Instant::now() > deadline => {
-                client.kill().unwrap();
+                client.kill().expect("it can be killed");
                 panic!("the input's end does not arrive");
             }
             None => std::thread::sleep(Duration::from_millis(20)),

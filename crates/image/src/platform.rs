@@ -102,7 +102,9 @@ fn normal_architecture(architecture: &str, variant: &str) -> (String, Option<Str
         ("arm", "5") => ("arm", "v5"),
         ("arm", "6") => ("arm", "v6"),
         ("arm", "8") => ("arm", "v8"),
-        ("powerpc64le", variant) => ("ppc64le", variant),
+        // Rust's name has no byte order; of the two only the little one has images.
+        ("powerpc64le" | "powerpc64", variant) => ("ppc64le", variant),
+        ("loongarch64", variant) => ("loong64", variant),
         other => other,
     };
     (architecture.to_owned(), (!variant.is_empty()).then(|| variant.to_owned()))
@@ -216,6 +218,8 @@ mod tests {
             ("linux/i386", "linux/386"),
             ("arm64", "linux/arm64"),
             ("s390x", "linux/s390x"),
+            ("linux/powerpc64", "linux/ppc64le"),
+            ("loongarch64", "linux/loong64"),
             ("macos/arm64", "darwin/arm64"),
         ] {
             assert_eq!(input.parse::<Platform>().unwrap().to_string(), want, "{input}");

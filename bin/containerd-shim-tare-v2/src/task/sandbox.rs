@@ -14,6 +14,8 @@ use containerd_shim_protos::sandbox_api::{
     WaitSandboxResponse,
 };
 
+use image::Platform;
+
 use super::{Answer, Answered, Caller, Tasks};
 use crate::stats;
 use crate::wire::{self, Refusal};
@@ -163,21 +165,11 @@ fn waited(at: SystemTime) -> Vec<u8> {
 /// What containers are made for, in Go's names.
 fn platform(_: &PlatformRequest) -> Answered {
     let mut response = PlatformResponse::new();
+    let host = Platform::host();
     let platform = response.platform.mut_or_insert_default();
-    platform.os = "linux".to_owned();
-    platform.architecture = architecture(std::env::consts::ARCH).to_owned();
+    platform.os = host.os().to_owned();
+    platform.architecture = host.architecture().to_owned();
     Ok(Answer::Now(wire::encode(&response)))
-}
-
-fn architecture(rust: &'static str) -> &'static str {
-    match rust {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        "x86" => "386",
-        "powerpc64" => "ppc64le",
-        "loongarch64" => "loong64",
-        same => same,
-    }
 }
 
 #[cfg(test)]
@@ -238,6 +230,6 @@ mod tests {
         let reply = call(&mut tasks, "Platform", &PlatformRequest::new()).unwrap().unwrap();
         let platform = wire::decode::<PlatformResponse>(&reply).unwrap().platform;
         assert_eq!(platform.os, "linux");
-        assert_eq!((architecture("x86_64"), architecture("riscv64")), ("amd64", "riscv64"));
+        assert_eq!(platform.architecture, Platform::host().architecture());
     }
 }
