@@ -91,7 +91,7 @@ fn a_place_without_the_image_is_an_error() {
     );
     for (source, want) in [
         ("oci:layout:y", "there is no image y in layout"),
-        ("oci:nowhere:y", "there is no image y in nowhere"),
+        ("oci:nowhere:y", "there is no image layout in nowhere"),
         ("dir:nowhere", "the archive is not whole: it names manifest.json"),
         ("dir:files", "what was received is not sha256:"),
         ("oci-archive:nowhere.tar", "cannot open nowhere.tar"),
@@ -186,4 +186,21 @@ fn a_password_is_no_argument() {
     let nothing = world.run(&["login", "-u", "a", "host:5000"]);
     assert!(nothing.err.contains("--password-stdin"), "{}", nothing.err);
     assert_eq!(world.run(&["login", "-u", "a", "--password-stdin", "Not A Host"]).code, 2);
+}
+
+#[test]
+fn what_is_no_image_is_named_without_what_stands_in_it() {
+    let world = World::new();
+    std::fs::write(world.path("text"), "root:x:0:0:root:/root:/bin/bash\n".repeat(40)).unwrap();
+    for (place, want) in [
+        ("docker-archive:text", "it is no tar archive, or a damaged one\n"),
+        ("oci:nowhere:tag", "there is no image layout in nowhere\n"),
+    ] {
+        let mut command = world.command(&["copy", place, "x"]);
+        let said = said(command.current_dir(world.path("")).output().unwrap());
+        assert_eq!(said.code, 1);
+        assert!(said.err.ends_with(want), "{}", said.err);
+        assert!(!said.err.contains("root:x"), "{}", said.err);
+    }
+    assert!(!world.path("nowhere").exists());
 }

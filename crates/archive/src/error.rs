@@ -17,6 +17,9 @@ pub enum Error {
     /// The stream cannot be read, or is no tar.
     #[error("cannot read the archive")]
     Read(#[source] io::Error),
+    /// The stream is no tar.
+    #[error("it is no tar archive, or a damaged one")]
+    NoTar,
     /// The stream ends in the middle of a file.
     #[error("the archive ends in the middle of {name}")]
     Truncated {

@@ -94,12 +94,14 @@ impl Error {
     /// What the user may try, in one line.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Registry { action, source, .. }
-                if action.starts_with("list the tags")
-                    && matches!(**source, Failure::Status { status: 404, .. }) =>
-            {
+            Self::Registry { .. } if self.is_status(404, "list the tags") => {
                 Some("check the name".to_owned())
             }
+            Self::Registry { .. } if self.is_status(405, "delete") => Some(
+                "the registry lets nobody delete; a docker-registry does with: \
+                 REGISTRY_STORAGE_DELETE_ENABLED=true"
+                    .to_owned(),
+            ),
             Self::Registry { registry, repository, source, .. } => {
                 source.hint(registry, repository)
             }
@@ -114,6 +116,13 @@ impl Error {
             }
             _ => None,
         }
+    }
+
+    /// Whether a registry answered an action that begins so with this status.
+    fn is_status(&self, wanted: u16, begin: &str) -> bool {
+        let Self::Registry { action, source, .. } = self else { return false };
+        let found = matches!(**source, Failure::Status { status, .. } if status == wanted);
+        found && action.starts_with(begin)
     }
 
     /// The error and its causes, in one line.
@@ -161,6 +170,20 @@ mod tests {
     use std::io::{Error as IoError, ErrorKind};
 
     use super::*;
+
+    #[test]
+    fn a_hint_is_not_to_do_the_same_again() {
+        let hint = |action: &str, status| {
+            let failure = Failure::Status { status, message: None, retry_after: None };
+            let (registry, repository) = ("r.example".to_owned(), "x".to_owned());
+            let (action, source) = (action.to_owned(), Box::new(failure));
+            Error::Registry { action, registry, repository, source }.hint().unwrap_or_default()
+        };
+        assert_eq!(hint("list the tags", 404), "check the name");
+        assert!(hint("get manifest 1", 404).contains("list-tags r.example/x"));
+        assert!(hint("delete the manifest", 405).contains("lets nobody delete"));
+        assert!(hint("push blob x", 405).contains("only gives"));
+    }
 
     #[test]
     fn a_full_disk_is_told_with_what_makes_room() {

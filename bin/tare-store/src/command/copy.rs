@@ -129,6 +129,9 @@ impl Copy<'_> {
     }
 
     fn layout_image(&self, path: &Path, name: Option<&str>) -> anyhow::Result<Descriptor> {
+        if !path.join("index.json").exists() {
+            bail!("there is no image layout in {}", path.display());
+        }
         let host = Platform::host();
         let platform = self.arguments.platform.as_ref().unwrap_or(&host);
         let platform = (!self.arguments.all).then_some(platform);

@@ -40,8 +40,8 @@ impl Files {
         let mut archive = tar::Archive::new(decompressed(input).map_err(Error::Read)?);
         let mut files = Self::default();
         let mut count = 0;
-        for entry in archive.entries().map_err(Error::Read)? {
-            let entry = entry.map_err(Error::Read)?;
+        for entry in archive.entries().map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
             count += 1;
             if count > MAX_FILES {
                 return Err(Error::TooLarge {
@@ -169,6 +169,14 @@ fn normal(from: &str, path: &str) -> String {
         }
     }
     parts.join("/")
+}
+
+/// What is wrong with a header. The library quotes what stands in a number's place, at any length.
+fn unreadable(error: io::Error) -> Error {
+    match error.to_string().contains("numeric field") {
+        true => Error::NoTar,
+        false => Error::Read(error),
+    }
 }
 
 #[cfg(test)]
