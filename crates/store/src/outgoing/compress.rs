@@ -6,21 +6,22 @@
 //! worker: take the next piece (input lock) ─▶ compress ─▶ wait for its turn ─▶ write (output lock)
 //! ```
 //!
-//! gzip: one member, whose deflate blocks end at a byte's boundary after each piece (RFC 1951, section
-//! 3.2.4, an empty stored block), so that they can be put together. zstd: a frame for each piece (RFC
+//! gzip: one member, whose deflate blocks end at a byte's boundary after each piece (`deflate.rs`), so that
+//! they can be put together. zstd: a frame for each piece (RFC
 //! 8878, section 3.1). A worker holds one piece, so memory is bounded by the number of workers.
 
 use std::io::{self, Read, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use flate2::{Compress, Crc, FlushCompress};
+use flate2::Crc;
 use image::media_type::Compression;
 
 use super::Recipe;
+use super::deflate::Deflate;
 
 /// The size of a piece in bytes: a window's worth many times over, so that starting anew costs little.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 512 << 10;
 /// More workers than this would hold more memory than they save time.
 const MAX_WORKERS: usize = 6;
 
@@ -180,7 +181,7 @@ impl<W: Write> Output<W> {
 /// What one worker compresses with.
 enum Press {
     None,
-    Gzip(Compress),
+    Gzip(Box<Deflate>),
     Zstd(io::Result<zstd::bulk::Compressor<'static>>),
 }
 
@@ -188,9 +189,7 @@ impl Press {
     fn new(recipe: Recipe) -> Self {
         match recipe.compression() {
             Compression::None => Self::None,
-            Compression::Gzip => {
-                Self::Gzip(Compress::new(flate2::Compression::new(recipe.level().into()), false))
-            }
+            Compression::Gzip => Self::Gzip(Box::new(Deflate::new(recipe.level()))),
             Compression::Zstd => Self::Zstd(zstd::bulk::Compressor::new(recipe.level().into())),
         }
     }
@@ -201,29 +200,12 @@ impl Press {
             Self::None => piece.to_vec(),
             Self::Gzip(state) => {
                 crc.update(piece);
-                deflate(state, piece)?
+                state.piece(piece)?
             }
             Self::Zstd(Ok(compressor)) => compressor.compress(piece)?,
             Self::Zstd(Err(error)) => return Err(io::Error::new(error.kind(), error.to_string())),
         };
         Ok(Pressed { bytes, crc, size: piece.len() as u64 })
-    }
-}
-
-/// A piece as deflate blocks that end at a byte's boundary.
-fn deflate(state: &mut Compress, piece: &[u8]) -> io::Result<Vec<u8>> {
-    state.reset();
-    let mut bytes = Vec::with_capacity(piece.len() / 2);
-    loop {
-        let done = state.total_in() as usize;
-        bytes.reserve(64 << 10);
-        state
-            .compress_vec(&piece[done..], &mut bytes, FlushCompress::Sync)
-            .map_err(io::Error::other)?;
-        // Room that is left over tells that nothing was held back.
-        if state.total_in() as usize == piece.len() && bytes.len() < bytes.capacity() {
-            return Ok(bytes);
-        }
     }
 }
 

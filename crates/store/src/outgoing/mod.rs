@@ -12,6 +12,7 @@
 
 mod attestation;
 mod compress;
+mod deflate;
 mod manifest;
 mod recipe;
 mod remember;
