@@ -4,7 +4,7 @@
 //! complete or as it was.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::credentials::{CredentialsError, parse, plain_key};
+use crate::files::read_optional;
 use crate::helper;
 
 /// Who keeps a login.
@@ -99,13 +100,8 @@ fn is_of(key: &str, registry: &str) -> bool {
 }
 
 fn read(path: &Path) -> Result<Map<String, Value>, CredentialsError> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(Map::new());
-        }
-        Err(source) => return Err(CredentialsError::Read { path: path.to_owned(), source }),
-    };
+    let unreadable = |source| CredentialsError::Read { path: path.to_owned(), source };
+    let Some(text) = read_optional(path).map_err(unreadable)? else { return Ok(Map::new()) };
     // What would not be understood afterwards is not touched.
     parse(&text, path)?;
     Ok(serde_json::from_slice(&text).unwrap_or_default())

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use crate::files::read_optional;
 use crate::helper;
 
 /// The key under which docker keeps the credentials of docker.io.
@@ -117,13 +117,9 @@ impl Credentials {
         let mut files = Vec::new();
         for path in paths {
             let path = path.as_ref();
-            match std::fs::read(path) {
-                Ok(text) => files.push((path.to_owned(), parse(&text, path)?)),
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-                Err(source) => {
-                    return Err(CredentialsError::Read { path: path.to_owned(), source });
-                }
+            let unreadable = |source| CredentialsError::Read { path: path.to_owned(), source };
+            if let Some(text) = read_optional(path).map_err(unreadable)? {
+                files.push((path.to_owned(), parse(&text, path)?));
             }
         }
         Ok(Self { helpers: Vec::new(), files })

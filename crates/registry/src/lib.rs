@@ -30,6 +30,7 @@ mod endpoint;
 mod error;
 mod failure;
 mod fetch;
+mod files;
 mod find;
 mod helper;
 mod manifest;

@@ -20,6 +20,8 @@ pub(crate) struct Unusable {
 pub(crate) struct Pair {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
+    /// The file with the key.
+    pub(crate) key_text: Vec<u8>,
 }
 
 impl Pair {
@@ -42,7 +44,7 @@ impl Pair {
             .map_err(|_| no_key("it is no private key in PEM"))?;
         let pair = CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider());
         pair.map_err(|error| no_pair(error.to_string()))?;
-        Ok(Self { chain, key })
+        Ok(Self { chain, key, key_text: text })
     }
 }
 

@@ -38,8 +38,7 @@ impl Reading<'_> {
         reference: &Reference,
         work: impl Fn(&Session<'_>, &Reference) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut sources = self.options.registries.sources(reference)?;
-        let Some(last) = sources.pop() else { return Err(Error::Interrupted) };
+        let (mirrors, registry) = self.options.registries.sources(reference)?;
         let hasty = Options {
             retries: Retries {
                 attempts: self.options.retries.attempts.min(MIRROR_ATTEMPTS),
@@ -47,7 +46,7 @@ impl Reading<'_> {
             },
             ..self.options.clone()
         };
-        for mirror in &sources {
+        for mirror in &mirrors {
             match self.with(mirror, &hasty, &work) {
                 Err(error @ Error::Registry { .. }) => self
                     .progress
@@ -55,7 +54,7 @@ impl Reading<'_> {
                 done => return done,
             }
         }
-        self.with(&last, self.options, &work)
+        self.with(&registry, self.options, &work)
     }
 
     /// Does `work` with one place.

@@ -37,8 +37,9 @@ pub fn copy_within(
     let target = options.registries.target(to)?;
     // What comes from elsewhere than its name says cannot be mounted by that name.
     let is_itself = |source: &Source| source.reference == *from;
-    let sources = options.registries.sources(from)?;
-    if from.registry() != to.registry() || !sources.iter().all(is_itself) {
+    let (mirrors, registry) = options.registries.sources(from)?;
+    let mut sources = mirrors.iter().chain([&registry]);
+    if from.registry() != to.registry() || !sources.all(is_itself) {
         return Ok(None);
     }
     cancel::watching(interrupt, |cancel| {

@@ -222,8 +222,7 @@ fn client(certificate: &Path, key: &Path) -> Result<ClientCert, Error> {
     let chain: Vec<_> = pair.chain.iter().map(|it| Certificate::from_der(it).to_owned()).collect();
     // The library takes no key but in PEM. The reason could quote it.
     let reason = "it is no private key in PEM".to_owned();
-    let text = std::fs::read(key).unwrap_or_default();
-    let key = PrivateKey::from_pem(&text)
+    let key = PrivateKey::from_pem(&pair.key_text)
         .map_err(|_| Error::ClientCertificate { path: key.to_owned(), reason })?;
     Ok(ClientCert::new_with_certs(&chain, key))
 }

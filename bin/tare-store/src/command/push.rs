@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     registry: registries::RegistryFlags,
     /// How many layers are sent at a time
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u8).range(1..))]
     jobs: u8,
     /// Image, by name or id
     image: String,

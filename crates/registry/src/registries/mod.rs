@@ -11,12 +11,13 @@ mod config;
 mod matching;
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::ErrorKind;
+
+use std::io;
 use std::path::{Path, PathBuf};
 
 use image::{Reference, ReferenceError};
 
+use crate::files;
 use config::{Config, Entry, Mode};
 use matching::{is_qualified, matched, moved, split};
 
@@ -105,15 +106,9 @@ impl Registries {
         let mut all = Self::default();
         for path in files {
             let path = path.as_ref();
-            let text = match fs::read_to_string(path) {
-                Ok(text) => text,
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-                {
-                    continue;
-                }
-                Err(source) => return Err(RegistriesError::Read { path: path.to_owned(), source }),
-            };
+            let unreadable = |source| RegistriesError::Read { path: path.to_owned(), source };
+            let Some(text) = files::read_optional(path).map_err(unreadable)? else { continue };
+            let text = String::from_utf8(text).map_err(|it| unreadable(io::Error::other(it)))?;
             let parsed = config::parse(&text);
             all.merge(
                 parsed
@@ -166,14 +161,17 @@ impl Registries {
         }
     }
 
-    /// Where to look for an image: mirrors first, then the registry.
+    /// Where to look for an image: mirrors, and last the registry.
     ///
     /// # Errors
     /// The registry is blocked, or a place makes no name.
-    pub(crate) fn sources(&self, reference: &Reference) -> Result<Vec<Source>, RegistriesError> {
+    pub(crate) fn sources(
+        &self,
+        reference: &Reference,
+    ) -> Result<(Vec<Source>, Source), RegistriesError> {
         let name = reference.to_string();
         let Some((entry, length)) = self.entry(&name)? else {
-            return Ok(vec![Source { reference: reference.clone(), insecure: false }]);
+            return Ok((Vec::new(), Source { reference: reference.clone(), insecure: false }));
         };
         let source = |location: &str, insecure| {
             let name = moved(&name, length, location);
@@ -185,13 +183,13 @@ impl Registries {
         };
         let has_digest = reference.digest().is_some();
         let mirrors = entry.mirrors.iter().filter(|mirror| mirror.serves(entry, has_digest));
-        let mut sources: Vec<Source> =
+        let mirrors =
             mirrors.map(|it| source(&it.location, it.insecure)).collect::<Result<_, _>>()?;
-        sources.push(match entry.location.as_str() {
+        let registry = match entry.location.as_str() {
             "" => Source { reference: reference.clone(), insecure: entry.insecure },
             location => source(location, entry.insecure)?,
-        });
-        Ok(sources)
+        };
+        Ok((mirrors, registry))
     }
 
     /// Where to write to: to the registry that is named, since mirrors and locations are for reading.
@@ -227,14 +225,16 @@ mod tests {
             .map(|number| directory.path().join(format!("{number}.conf")))
             .collect();
         for (path, text) in paths.iter().zip(texts) {
-            fs::write(path, text).unwrap();
+            std::fs::write(path, text).unwrap();
         }
         Registries::read(paths.iter().chain([&directory.path().join("none.conf")])).unwrap()
     }
 
     fn places(conf: &Registries, name: &str) -> Result<Vec<(String, bool)>, String> {
-        let sources = conf.sources(&name.parse().unwrap()).map_err(|error| error.to_string())?;
-        Ok(sources.into_iter().map(|it| (it.reference.to_string(), it.insecure)).collect())
+        let sources = conf.sources(&name.parse().unwrap()).map_err(|error| error.to_string());
+        let (mirrors, registry) = sources?;
+        let sources = mirrors.into_iter().chain([registry]);
+        Ok(sources.map(|it| (it.reference.to_string(), it.insecure)).collect())
     }
 
     #[test]
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(places(&conf, "a.io/x:1"), Ok(vec![("a.io/x:1".to_owned(), false)]));
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("bad.conf");
-        fs::write(&path, "[[registry").unwrap();
+        std::fs::write(&path, "[[registry").unwrap();
         let error = Registries::read([&path]).unwrap_err().to_string();
         assert!(error.contains("bad.conf: line 1"), "{error}");
     }
