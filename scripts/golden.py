@@ -89,11 +89,12 @@ class Tree:
             del self.files[known]
 
     def add(self, path, member, tar):
-        if member.islnk():
-            self.files[path] = self.files[member.linkname.removeprefix("./").strip("/")]
-            return
         if not member.isdir():
+            linked = self.files.get(member.linkname.removeprefix("./").strip("/"))
             self.remove(path)
+        if member.islnk():
+            self.files[path] = linked
+            return
         file = {"type": LETTERS.get(member.type, "f"), "mode": f"{member.mode:o}", "owner": f"{member.uid}:{member.gid}"}
         if member.issym():
             file |= {"to": member.linkname, "mode": "777"}

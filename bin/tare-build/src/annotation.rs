@@ -18,11 +18,9 @@ impl FromStr for AnnotationFlag {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (left, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
-        // A name may have colons of its own: what stands before one is a target or part of the name.
+        // A name may have colons of its own, but behind the first of them.
         let (targets, name) = match left.split_once(':') {
-            Some((targets, name)) if targets.split(',').all(|it| target(it).is_ok()) => {
-                (targets, name)
-            }
+            Some((targets, name)) if targets.split(',').all(is_target) => (targets, name),
             _ => ("manifest", left),
         };
         if name.is_empty() {
@@ -35,6 +33,12 @@ impl FromStr for AnnotationFlag {
         };
         targets.split(',').map(annotation).collect::<Result<_, String>>().map(Self)
     }
+}
+
+/// Whether a word looks like a target, even one that nobody knows.
+fn is_target(word: &str) -> bool {
+    let name = word.split_once('[').filter(|_| word.ends_with(']')).map_or(word, |(name, _)| name);
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 /// `index`, `manifest[linux/amd64]`
@@ -51,7 +55,11 @@ pub(crate) fn target(word: &str) -> Result<(AnnotationTarget, Option<Platform>),
         "index" => AnnotationTarget::Index,
         "manifest-descriptor" => AnnotationTarget::ManifestDescriptor,
         "index-descriptor" => AnnotationTarget::IndexDescriptor,
-        _ => return Err(format!("{name} cannot have annotations")),
+        _ => {
+            return Err(format!(
+                "{name} cannot have annotations: manifest, index and their descriptors can"
+            ));
+        }
     };
     Ok((on, platform))
 }
@@ -93,7 +101,8 @@ mod tests {
         let plain = |on, name: &str, value: &str| (on, None, name.to_owned(), value.to_owned());
         assert_eq!(parsed("a=b=c"), [plain(Manifest, "a", "b=c")]);
         assert_eq!(parsed("index:a="), [plain(Index, "a", "")]);
-        assert_eq!(parsed("x:y=1"), [plain(Manifest, "x:y", "1")]);
+        assert_eq!(parsed("org.x:y=1"), [plain(Manifest, "org.x:y", "1")]);
+        assert_eq!(parsed("manifest:x:y=1"), [plain(Manifest, "x:y", "1")]);
         assert_eq!(
             parsed("index,manifest-descriptor:a=b"),
             [plain(Index, "a", "b"), plain(ManifestDescriptor, "a", "b")]
@@ -103,7 +112,7 @@ mod tests {
             parsed("manifest[linux/arm64]:a=b"),
             [(Manifest, arm, "a".to_owned(), "b".to_owned())]
         );
-        for text in ["a", "=b", "index:=b"] {
+        for text in ["a", "=b", "index:=b", "x:y=1", "index,other:a=b"] {
             assert!(text.parse::<AnnotationFlag>().is_err(), "{text}");
         }
     }

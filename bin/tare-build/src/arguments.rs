@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
     #[arg(short = 't', long = "tag", value_name = "NAME[:TAG]")]
     pub(crate) tags: Vec<Reference>,
     /// Set a build argument; without a value, to that of the environment variable
-    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]", value_parser = named)]
     build_arg: Vec<String>,
     /// Replace the images and stages of a name: by a directory, docker-image://IMAGE,
     /// oci-layout://DIR[:TAG], or a URL as for the context; may be given several times
@@ -55,7 +55,7 @@ pub(crate) struct Arguments {
     #[arg(long = "platform", value_name = "OS/ARCH[,…]", value_delimiter = ',')]
     pub(crate) platforms: Vec<Platform>,
     /// Add a label to the image
-    #[arg(long = "label", value_name = "NAME=VALUE")]
+    #[arg(long = "label", value_name = "NAME=VALUE", value_parser = named)]
     label: Vec<String>,
     /// Do every step again
     #[arg(long)]
@@ -193,7 +193,38 @@ impl From<NetworkName> for Network {
     }
 }
 
+/// What counts as not given where its value is empty, as scripts have it whose variable is: `--target "$STAGE"`.
+/// buildx takes these so.
+const MAY_BE_EMPTY: [&str; 21] = [
+    "--add-host",
+    "--annotation",
+    "--build-context",
+    "--cache-from",
+    "--cache-to",
+    "--cgroup-parent",
+    "--file",
+    "--iidfile",
+    "--metadata-file",
+    "--network",
+    "--no-cache-filter",
+    "--output",
+    "--progress",
+    "--provenance",
+    "--sbom",
+    "--secret",
+    "--ssh",
+    "--target",
+    "-f",
+    "-o",
+    "--call",
+];
+
 impl Arguments {
+    /// The program's own.
+    pub(crate) fn read() -> anyhow::Result<Self> {
+        cli::parse_without_empty(&MAY_BE_EMPTY)
+    }
+
     /// What to do.
     pub(crate) fn call(&self) -> Call {
         if self.check { Call::check() } else { self.call.clone() }
@@ -313,7 +344,20 @@ fn build_context(text: &str) -> Result<(String, NamedSource), String> {
         return Err("expected NAME=CONTEXT".to_owned());
     }
     let context = context.parse().map_err(|error: build::Error| error.to_string())?;
-    Ok((name.to_owned(), context))
+    match &context {
+        NamedSource::Directory(path) if !path.is_dir() => {
+            Err(format!("there is no directory {}", path.display()))
+        }
+        _ => Ok((name.to_owned(), context)),
+    }
+}
+
+/// `NAME` or `NAME=VALUE`, as it is.
+fn named(text: &str) -> Result<String, String> {
+    match text.is_empty() || text.starts_with('=') {
+        true => Err("it has no name".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge, where the environment is read")]

@@ -88,6 +88,7 @@ fn hints(error: &Error) -> Vec<String> {
         Error::EmulatorOutside { .. } => {
             vec!["register it with the flag F (fix binary), as qemu-user-static does".to_owned()]
         }
+        Error::ExitCode { disk_full: true, .. } => vec![ROOM.to_owned()],
         error => full_disk(error).into_iter().collect(),
     }
 }
@@ -98,8 +99,11 @@ fn full_disk(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let full = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| {
         matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
     });
-    full.then(|| "make room, or collect what no image needs with: tare-store gc".to_owned())
+    full.then(|| ROOM.to_owned())
 }
+
+const ROOM: &str = "the disk is full: make room, or let go of what no image needs with tare-store gc, and of the \
+                    build's caches with tare-store prune";
 
 fn stages_hint(target: &str, stages: &[String]) -> String {
     let names: Vec<&str> = stages.iter().map(String::as_str).collect();

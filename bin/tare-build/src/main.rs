@@ -38,7 +38,7 @@ fn run() -> anyhow::Result<ExitCode> {
     if let Some(guard) = guard::Guard::requested() {
         return guard.stand();
     }
-    let arguments: Arguments = cli::parse()?;
+    let arguments = Arguments::read()?;
     let call = arguments.call();
     if call.is_build() {
         rootless::enter()?;

@@ -74,10 +74,14 @@ impl SecretFlag {
     fn read(&self) -> anyhow::Result<Vec<u8>> {
         match &self.source {
             Source::File(path) => read_file(path),
-            Source::Env(name) => match environment(name) {
-                Some(value) => Ok(value.into_bytes()),
-                None => bail!("the environment has no variable {name}"),
-            },
+            // As with buildx.
+            Source::Env(name) => Ok(environment(name).map_or_else(
+                || {
+                    cli::warn(format_args!("secret {} is empty: {name} is not set", self.id));
+                    Vec::new()
+                },
+                String::into_bytes,
+            )),
             Source::Id => match environment(&self.id) {
                 Some(value) => Ok(value.into_bytes()),
                 None => read_file(&PathBuf::from(&self.id)),

@@ -44,6 +44,17 @@ ctx/Dockerfile:2
     assert_eq!((fine.code, fine.out.as_str()), (Some(0), expected));
 }
 
+/// No image is pulled for a check; but a name that none can have is told.
+#[test]
+fn a_base_that_cannot_be() {
+    let machine = Machine::new();
+    let said = call(&machine, "ARG V\nFROM busybox:$V\n", &["--check"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("Dockerfile:2:6: invalid reference"), "{}", said.err);
+    let said = call(&machine, "FROM nobody/has:it\n", &["--check"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+}
+
 #[test]
 fn a_check_as_json_and_its_status() {
     let machine = Machine::new();

@@ -166,7 +166,6 @@ fn what_is_missing_is_said() {
         ("--mount=type=ssh,id=x,required=true true", &[], &["agent \"x\"", "--ssh x=SOCKET"]),
         ("true", &["--secret", "id=s,src=nosuch"], &["secret s", "nosuch", "No such file"]),
         ("true", &["--secret", "id=nosuch"], &["secret nosuch", "No such file"]),
-        ("true", &["--secret", "id=s,env=NO_SUCH_VARIABLE"], &["no variable NO_SUCH_VARIABLE"]),
         ("true", &["--secret", "id=s,src=big"], &["larger than a secret may be, 512000 bytes"]),
         ("--mount=type=secret,id=s,env=V true", &["--secret", "id=s,src=binary"], &["is no text"]),
         (

@@ -215,6 +215,8 @@ pub enum Error {
         code: i32,
         /// The last lines that it wrote.
         output: String,
+        /// Whether nothing more could be written then where its files lie.
+        disk_full: bool,
     },
     /// The runtime program could not be started.
     #[error("cannot start the runtime {program:?}")]
@@ -366,7 +368,7 @@ impl Error {
             file: source.name().to_owned(),
             lines,
             excerpt: source.excerpt(lines),
-            instruction: dockerfile::printable(&instruction).into_owned(),
+            instruction: dockerfile::glimpse(&instruction),
             hint: None,
             source: Box::new(error),
         }

@@ -26,18 +26,51 @@ pub fn parse<C: Parser>() -> anyhow::Result<C> {
     Ok(try_parse::<C>()?.unwrap_or_else(|error| error.exit()))
 }
 
+/// As [`parse`], without those of the options named (`--target`, `-f`) whose value is empty.
+///
+/// # Errors
+/// Only from `--generate`.
+pub fn parse_without_empty<C: Parser>(options: &[&str]) -> anyhow::Result<C> {
+    let arguments = without_empty(std::env::args_os(), options);
+    Ok(try_parse_from::<C>(&arguments)?.unwrap_or_else(|error| error.exit()))
+}
+
+fn without_empty(arguments: impl IntoIterator<Item = OsString>, options: &[&str]) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut arguments = arguments.into_iter().peekable();
+    while let Some(argument) = arguments.next() {
+        if argument == "--" {
+            kept.push(argument);
+            break;
+        }
+        let named = options.iter().any(|option| argument == *option);
+        if named && arguments.next_if(|value| value.is_empty()).is_some() {
+            continue;
+        }
+        let joined = |option: &&&str| option.starts_with("--") && argument == *format!("{option}=");
+        if options.iter().find(joined).is_none() {
+            kept.push(argument);
+        }
+    }
+    kept.extend(arguments);
+    kept
+}
+
 /// As [`parse`], for programs that treat mistakes in their own way.
 ///
 /// # Errors
 /// Only from `--generate`.
 pub fn try_parse<C: Parser>() -> anyhow::Result<Result<C, clap::Error>> {
-    let arguments: Vec<OsString> = std::env::args_os().collect();
+    try_parse_from(&std::env::args_os().collect::<Vec<_>>())
+}
+
+fn try_parse_from<C: Parser>(arguments: &[OsString]) -> anyhow::Result<Result<C, clap::Error>> {
     if arguments.get(1).is_some_and(|first| first == "--generate") {
         generate(C::command(), &arguments[2..])?;
         #[expect(clippy::exit, reason = "as clap does after --help")]
         std::process::exit(0);
     }
-    Ok(parse_from(&arguments))
+    Ok(parse_from(arguments))
 }
 
 fn parse_from<C: Parser>(arguments: &[OsString]) -> Result<C, clap::Error> {
@@ -200,6 +233,14 @@ mod tests {
         ] {
             assert_eq!(without_passwords(text).as_deref(), want, "{text}");
         }
+    }
+
+    #[test]
+    fn options_without_a_value_are_left_out() {
+        let line =
+            ["x", "-m", "", "--env=", "-e", "", "-e", "a", "--memory", "1", "--", "--env", ""];
+        let kept = without_empty(line.map(OsString::from), &["--env", "--memory", "-m"]);
+        assert_eq!(kept, ["x", "-e", "", "-e", "a", "--memory", "1", "--", "--env", ""]);
     }
 
     #[test]

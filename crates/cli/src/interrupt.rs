@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM as a flag to look at and a descriptor to poll.
+//! SIGINT, SIGTERM and SIGHUP as a flag to look at and a descriptor to poll.
 //!
 //! The first signal asks the program to stop and clean up; a second SIGINT ends it at once with code
 //! 130, and then mounts and temporary files may stay behind.
@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use signal_hook::{SigId, flag, low_level};
 
@@ -28,7 +28,8 @@ pub struct Interrupt {
 pub struct Interrupted;
 
 impl Interrupt {
-    /// Handles SIGINT and SIGTERM from here on, until [`Interrupt::uninstall`]. Call it once.
+    /// Handles SIGINT, SIGTERM and SIGHUP from here on, until [`Interrupt::uninstall`]. Call it once. A
+    /// SIGHUP that nohup(1) has the program pass over stays so.
     ///
     /// # Errors
     /// Where a socket pair or a signal handler cannot be made.
@@ -38,7 +39,8 @@ impl Interrupt {
         let last = Arc::new(AtomicUsize::new(0));
         // Handlers run in the order of registration: this one reads the flag before it is set.
         let mut handlers = vec![flag::register_conditional_shutdown(SIGINT, 130, flag.clone())?];
-        for signal in [SIGINT, SIGTERM] {
+        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+        for signal in [SIGINT, SIGTERM].into_iter().chain(hangup) {
             let number = usize::try_from(signal).unwrap_or_default();
             handlers.push(flag::register_usize(signal, last.clone(), number)?);
             handlers.push(flag::register(signal, flag.clone())?);
@@ -79,6 +81,14 @@ impl Interrupt {
     pub fn flag(&self) -> Arc<AtomicBool> {
         self.flag.clone()
     }
+}
+
+/// Whether whoever started this program had it pass over a signal (proc(5), `SigIgn`).
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Readable from the first signal on. Poll it; never read from it.

@@ -35,7 +35,7 @@ mod run_flags;
 mod suggest;
 mod table;
 
-pub use arguments::{parse, try_parse};
+pub use arguments::{parse, parse_without_empty, try_parse};
 pub use destination::Destination;
 pub use env::variables;
 pub use error::{ErrorExt, code, coded, hinted, usage};

@@ -76,6 +76,11 @@ fn optional(word: &Option<String>, with: &mut Expander<'_>) -> Result<Option<Str
     word.as_deref().map(|word| with.text(word)).transpose()
 }
 
+/// A flag's value; a variable that has none leaves the flag away.
+fn given(word: &Option<String>, with: &mut Expander<'_>) -> Result<Option<String>, ExpandError> {
+    Ok(optional(word, with)?.filter(|value| !value.is_empty()))
+}
+
 impl Pair {
     fn expanded(&self, with: &mut Expander<'_>) -> Result<Self, ExpandError> {
         Ok(Self { key: with.text(&self.key)?, value: with.text(&self.value)? })
@@ -117,8 +122,8 @@ impl Files {
             sources: each(&self.sources, |source| with.text(source))?,
             inline: each(&self.inline, |file| file.expanded(with))?,
             destination: with.text(&self.destination)?,
-            chown: optional(&self.chown, with)?,
-            chmod: optional(&self.chmod, with)?,
+            chown: given(&self.chown, with)?,
+            chmod: given(&self.chmod, with)?,
             ..self.clone()
         })
     }
@@ -132,7 +137,7 @@ impl Copy {
 
 impl Add {
     fn expanded(&self, with: &mut Expander<'_>) -> Result<Self, ExpandError> {
-        let (files, checksum) = (self.files.expanded(with)?, optional(&self.checksum, with)?);
+        let (files, checksum) = (self.files.expanded(with)?, given(&self.checksum, with)?);
         Ok(Self { files, checksum, ..self.clone() })
     }
 }

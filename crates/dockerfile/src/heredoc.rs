@@ -136,9 +136,10 @@ impl Run {
     }
 }
 
+/// A body that begins with `#!` is a program of its own; behind a tab that is cut off it is the shell's comment.
 fn script(heredoc: &Heredoc) -> Command {
     let content = heredoc.content();
-    match content.starts_with("#!") {
+    match heredoc.body.starts_with("#!") {
         true => Command::Script { name: heredoc.name.clone(), content },
         false => Command::Shell(content),
     }

@@ -305,6 +305,20 @@ pub struct Healthcheck {
     pub retries: Option<u32>,
 }
 
+impl Healthcheck {
+    /// `HEALTHCHECK NONE`
+    pub fn none() -> Self {
+        Self {
+            test: HealthTest::None,
+            interval: None,
+            timeout: None,
+            start_period: None,
+            start_interval: None,
+            retries: None,
+        }
+    }
+}
+
 /// The test of a `HEALTHCHECK`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HealthTest {

@@ -69,6 +69,6 @@ pub use mount::{Mount, MountError, MountKind, MountOptions, Sharing, fields};
 pub use parse::{MAX_INSTRUCTION, MAX_TEXT, parse, parse_trigger};
 pub use problem::{ParseError, Problem};
 pub use remote::{GitRef, HttpRef, Remote, RemoteError, redacted};
-pub use source::{Lines, Source, printable};
+pub use source::{Lines, Source, glimpse, printable};
 pub use suggest::nearest;
 pub use truth::truth;

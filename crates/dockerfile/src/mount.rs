@@ -281,6 +281,7 @@ impl Seen {
         refuse(self.required, "required", &[Bind, Cache, Tmpfs])?;
         refuse(self.sharing, "sharing", &[Bind, Tmpfs, Secret, Ssh])?;
         refuse(mount.from.is_some(), "from", &[Secret])?;
+        refuse(mount.source.is_some(), "source", &[Ssh])?;
         names(mount)
     }
 }

@@ -174,6 +174,15 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// As [`printable`], cut where an excerpt would cut a line.
+pub fn glimpse(text: &str) -> String {
+    let text = printable(text);
+    match text.char_indices().nth(WIDTH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
 /// `lines` and some around them, of a text with `count` lines.
 fn around(lines: Lines, count: usize) -> Option<Lines> {
     let Lines { mut start, end } = lines;

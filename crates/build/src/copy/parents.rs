@@ -1,8 +1,8 @@
 //! `COPY --parents`: a source keeps its directories below the pivot `/./`, or below the root.
 //!
 //! As in BuildKit the pattern behind the pivot is one of `.dockerignore`'s kind: `**` is any number of
-//! directories, and what is in a directory that matches is copied with it. The pivot is a pattern as
-//! every other source.
+//! directories, and what is in a directory that matches is copied with it. So links behind the pivot are
+//! copied and never followed. The pivot is a pattern as every other source.
 
 use dockerfile::IgnorePatterns;
 use tree::LayerPath;
@@ -26,17 +26,38 @@ pub(super) fn with_parents(written: &str, source: &Source<'_>) -> Result<Vec<Pie
         match glob.literal() {
             Some(_) => {
                 for path in expand(&glob, source)? {
-                    pieces.push(below_parents(&top.path, &path, written, source)?);
+                    pieces.push(named(&top.path, &path, (written, pattern), source)?);
                 }
             }
-            None => pieces.push(matching(&top.path, pattern, source)?),
+            None => pieces.push(piece(&top.path, matching(&top.path, pattern, source)?)),
         }
     }
     Ok(pieces)
 }
 
+fn piece(top: &LayerPath, items: Vec<Item>) -> Piece {
+    Piece { top: top.clone(), ..Piece::directory(Vec::new(), items) }
+}
+
+/// One path, which is found without a walk unless it is or goes through a link.
+fn named(
+    top: &LayerPath,
+    path: &LayerPath,
+    (written, pattern): (&str, &str),
+    source: &Source<'_>,
+) -> Result<Piece, Error> {
+    if source.find(path)?.is_some_and(|found| found.path == *path) {
+        return below_parents(top, path, written, source);
+    }
+    let items = matching(top, pattern, source)?;
+    match items.is_empty() {
+        true => Err(missing(written, path, source)),
+        false => Ok(piece(top, items)),
+    }
+}
+
 /// All below `top` that the pattern matches, and the directories on the way.
-fn matching(top: &LayerPath, pattern: &str, source: &Source<'_>) -> Result<Piece, Error> {
+fn matching(top: &LayerPath, pattern: &str, source: &Source<'_>) -> Result<Vec<Item>, Error> {
     let clean: Vec<&str> = pattern.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     let pattern = clean.join("/");
     let matcher = IgnorePatterns::of([&pattern])
@@ -55,7 +76,7 @@ fn matching(top: &LayerPath, pattern: &str, source: &Source<'_>) -> Result<Piece
         items.append(&mut open);
         items.push(item);
     }
-    Ok(Piece { top: top.clone(), ..Piece::directory(Vec::new(), items) })
+    Ok(items)
 }
 
 fn below_parents(
@@ -85,5 +106,5 @@ fn below_parents(
         }
         items.push(item);
     }
-    Ok(Piece { top: top.clone(), ..Piece::directory(Vec::new(), items) })
+    Ok(piece(top, items))
 }

@@ -125,7 +125,7 @@ impl Call<'_> {
         let fail = |said: String| Error::Git {
             action: self.action.clone(),
             remote: self.remote.clone(),
-            said: redacted(&said).into_owned(),
+            said: redacted(&without_advice(&said)).into_owned(),
         };
         let mut told = |bytes: &[u8]| {
             hear(redacted(&String::from_utf8_lossy(bytes)).as_bytes());
@@ -151,9 +151,32 @@ pub(super) fn address(remote: &str) -> String {
     }
 }
 
+/// What git said of a server that it cannot talk to, without the advice that follows, which is the same for all
+/// causes, and which would be taken for the cause.
+fn without_advice(said: &str) -> String {
+    const NOTHING: &str = "fatal: Could not read from remote repository.";
+    const ADVICE: &str = "Please make sure you have the correct access rights";
+    let Some((before, _)) = said.split_once(ADVICE) else { return said.to_owned() };
+    let cause: Vec<&str> = before.lines().filter(|line| line.trim() != NOTHING).collect();
+    match cause.iter().all(|line| line.trim().is_empty()) {
+        true => NOTHING.to_owned(),
+        false => cause.join("\n"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn advice_is_no_cause() {
+        let advice = "fatal: Could not read from remote repository.\n\nPlease make sure you have the correct \
+                      access rights\nand the repository exists.\n";
+        let refused = "ssh: connect to host a port 22: Connection refused\n";
+        assert_eq!(without_advice(&format!("{refused}{advice}")).trim(), refused.trim());
+        assert_eq!(without_advice(advice), "fatal: Could not read from remote repository.");
+        assert_eq!(without_advice("fatal: x\n"), "fatal: x\n");
+    }
 
     #[test]
     fn addresses_hold_no_password() {

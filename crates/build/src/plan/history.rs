@@ -79,33 +79,38 @@ pub(super) fn healthcheck(check: &Healthcheck) -> String {
 /// A number as Go's `%q` has it: a character literal.
 fn go_character(number: i64) -> String {
     let character = u32::try_from(number).ok().and_then(char::from_u32).unwrap_or('\u{fffd}');
-    let escaped = match character {
-        '\u{7}' => "\\a".to_owned(),
-        '\u{8}' => "\\b".to_owned(),
-        '\u{b}' => "\\v".to_owned(),
-        '\u{c}' => "\\f".to_owned(),
-        '\t' | '\n' | '\r' | '\\' | '\'' => character.escape_default().to_string(),
-        c if c.is_ascii_control() => format!("\\x{:02x}", u32::from(c)),
-        c => c.to_string(),
-    };
-    format!("'{escaped}'")
+    format!("'{}'", go_escaped(character, '\''))
 }
 
 /// A string as Go's `%q` has it.
 fn go_quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' => quoted += "\\\"",
-            '\\' => quoted += "\\\\",
-            '\n' => quoted += "\\n",
-            '\t' => quoted += "\\t",
-            '\r' => quoted += "\\r",
-            c if c.is_ascii_control() => quoted += &format!("\\x{:02x}", u32::from(c)),
-            c => quoted.push(c),
-        }
+    let escaped: String = text.chars().map(|character| go_escaped(character, '"')).collect();
+    format!("\"{escaped}\"")
+}
+
+/// A character between `quote`s.
+fn go_escaped(character: char, quote: char) -> String {
+    match character {
+        '\\' => "\\\\".to_owned(),
+        c if c == quote => format!("\\{c}"),
+        '\u{7}' => "\\a".to_owned(),
+        '\u{8}' => "\\b".to_owned(),
+        '\t' => "\\t".to_owned(),
+        '\n' => "\\n".to_owned(),
+        '\u{b}' => "\\v".to_owned(),
+        '\u{c}' => "\\f".to_owned(),
+        '\r' => "\\r".to_owned(),
+        c if is_printable(c) => c.to_string(),
+        c if c.is_ascii() => format!("\\x{:02x}", u32::from(c)),
+        c if u32::from(c) <= 0xffff => format!("\\u{:04x}", u32::from(c)),
+        c => format!("\\U{:08x}", u32::from(c)),
     }
-    quoted + "\""
+}
+
+/// Whether a character is a letter, mark, number, symbol or the blank: by Rust's own escapes, which, behind
+/// another character, only the rest has.
+fn is_printable(character: char) -> bool {
+    format!(".{character}").escape_debug().eq(['.', character]) || "\"'".contains(character)
 }
 
 /// A duration as Go prints it: `1m30s`, `500ms`, `0s`.

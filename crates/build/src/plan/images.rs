@@ -1,7 +1,7 @@
 //! The images and stages that a Dockerfile names.
 
 use dockerfile::{Lines, lint, nearest};
-use image::{Platform, Reference};
+use image::{ImageConfig, Platform, Reference};
 
 use super::stages::Planner;
 use super::{From, Named, Request, origin};
@@ -24,7 +24,7 @@ impl Planner<'_> {
         }
         let request = Request { name, platform };
         let found = match self.settings.check {
-            true => self.bases.at_hand(&request),
+            true => self.bases.at_hand(&request).and_then(|found| possible(found, &request)),
             false => self.bases.config(&request).map(Some),
         };
         let config = found.map_err(|error| self.no_image(&request.name, error, lines, label))?;
@@ -117,5 +117,14 @@ impl Planner<'_> {
         let image = self.image(name, platform, lines, label)?;
         self.doubt_platform(image, lines);
         Ok(From::Image(image))
+    }
+}
+
+/// What a check found at hand; a name that no image can have is an error all the same.
+fn possible(found: Option<ImageConfig>, request: &Request) -> Result<Option<ImageConfig>, Error> {
+    let name = &request.name;
+    match found.is_some() || name.starts_with(LAYOUT) || name.parse::<Reference>().is_ok() {
+        true => Ok(found),
+        false => Err(Error::NoImage { name: name.clone(), pull: None }),
     }
 }

@@ -46,6 +46,17 @@ enum What {
     Copy(u32),
 }
 
+impl What {
+    fn names_sticky(self) -> bool {
+        matches!(self, Self::Bits { bits, .. } if bits & STICKY != 0)
+    }
+}
+
+const STICKY: u16 = 0o1000;
+
+/// The bits of all classes: all but the sticky one.
+const EVERYONE: u16 = 0o6777;
+
 /// Text that is no mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no mode: use octal digits up to 7777, or symbols such as u+x,go-w")]
@@ -102,8 +113,7 @@ fn clause(text: &str) -> Option<Vec<Clause>> {
     let end = text.find(['+', '-', '='])?;
     let (classes, mut rest) = text.split_at(end);
     let who = classes.chars().try_fold(0, |mask, class| Some(mask | class_mask(class)?))?;
-    // The sticky bit goes with everyone's.
-    let who = if classes.is_empty() { 0o7777 } else { who };
+    let mut who = if classes.is_empty() { EVERYONE } else { who };
     let mut clauses = Vec::new();
     while let Some(sign) = rest.chars().next() {
         let operator = match sign {
@@ -112,7 +122,11 @@ fn clause(text: &str) -> Option<Vec<Clause>> {
             _ => Operator::Set,
         };
         let end = rest[1..].find(['+', '-', '=']).map_or(rest.len(), |end| end + 1);
-        clauses.push(Clause { who, operator, what: what(&rest[1..end])? });
+        let what = what(&rest[1..end])?;
+        if what.names_sticky() {
+            who = with_sticky(who, classes.is_empty());
+        }
+        clauses.push(Clause { who, operator, what });
         rest = &rest[end..];
     }
     Some(clauses)
@@ -122,9 +136,19 @@ fn class_mask(class: char) -> Option<u16> {
     match class {
         'u' => Some(0o4700),
         'g' => Some(0o2070),
-        'o' => Some(0o1007),
-        'a' => Some(0o7777),
+        'o' => Some(0o0007),
+        'a' => Some(EVERYONE),
         _ => None,
+    }
+}
+
+/// The sticky bit changes only where it is named, as in BSD's setmode(3), which BuildKit follows: it belongs
+/// to the owner and to the group, and where no class is named it is all that such a change is about.
+fn with_sticky(who: u16, no_class: bool) -> u16 {
+    match who {
+        _ if no_class => STICKY,
+        who if who & !0o007 != 0 => who | STICKY,
+        who => who,
     }
 }
 
@@ -143,7 +167,7 @@ fn what(text: &str) -> Option<What> {
             'w' => 0o222,
             'x' => 0o111,
             's' => 0o6000,
-            't' => 0o1000,
+            't' => STICKY,
             'X' => {
                 conditional_execute = true;
                 0
@@ -176,6 +200,16 @@ mod tests {
             ("+t", 0o755, true, 0o1755),
             ("u+r-w", 0o200, false, 0o400),
             ("o=", 0o777, false, 0o770),
+            ("u+t", 0o644, false, 0o1644),
+            ("o+t", 0o644, false, 0o644),
+            ("o+st", 0o644, false, 0o644),
+            ("o-t", 0o1644, false, 0o1644),
+            ("a=r", 0o7777, false, 0o1444),
+            ("=", 0o7777, false, 0o1000),
+            ("u=t", 0o644, false, 0o1044),
+            ("ug=xt", 0o644, false, 0o1114),
+            ("=xt", 0o7777, false, 0o7777),
+            ("-rt", 0o1644, false, 0o644),
         ] {
             let chmod: Chmod = text.parse().unwrap();
             assert_eq!(chmod.apply(mode, directory), want, "{text} on {mode:o}");

@@ -14,6 +14,7 @@
 //! host's and /etc/hosts knows the container itself, both read-only. Neither they, nor any other mount
 //! point that the runtime makes, get into the layer; but /proc, /sys and /dev, as with BuildKit.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -143,7 +144,11 @@ impl Work<'_> {
         solver.check()?;
         match code {
             0 => Ok(()),
-            code => Err(Error::ExitCode { code, output: last_lines(&tail) }),
+            code => {
+                let (output, disk_full) =
+                    (last_lines(&tail), is_full(bundle.parent().unwrap_or(bundle)));
+                Err(Error::ExitCode { code, output, disk_full })
+            }
         }
     }
 
@@ -178,7 +183,7 @@ impl Work<'_> {
             mount.destination = inside(&tree, &mount.destination)?;
         }
         let mut options = container::options(run, build, own_network, step.id());
-        options.mounts = mounts;
+        options.mounts = without_hidden(mounts);
         options.env.extend(env.iter().cloned());
         let spec = image::runtime_spec(&self.image(), &options, &users)?;
         let path = step.path().join("bundle/config.json");
@@ -194,6 +199,24 @@ impl Work<'_> {
     fn image(&self) -> ImageConfig {
         ImageConfig::empty(&self.stage.platform)
     }
+}
+
+/// Whether the file system that a path lies in has no room for more than a few files.
+fn is_full(path: &Path) -> bool {
+    const LITTLE: u64 = 256 << 10;
+    rustix::fs::statvfs(path).is_ok_and(|found| {
+        found.f_bavail.saturating_mul(found.f_frsize) < LITTLE
+            || (found.f_files > 0 && found.f_favail < 8)
+    })
+}
+
+/// The mounts less those that a later one at the same place would hide.
+fn without_hidden(mounts: Vec<image::Mount>) -> Vec<image::Mount> {
+    let mut seen = BTreeSet::new();
+    let mut kept: Vec<_> =
+        mounts.into_iter().rev().filter(|mount| seen.insert(mount.destination.clone())).collect();
+    kept.reverse();
+    kept
 }
 
 fn keys_of(binds: &[Option<Snapshot>]) -> Vec<Option<Key>> {

@@ -22,11 +22,16 @@ const HEALTH_FLAGS: &[(&str, Takes)] = &[
 const SHORTEST: Duration = Duration::from_millis(1);
 
 pub(super) fn healthcheck(parts: &Parts<'_>) -> Result<Healthcheck, Problem> {
-    let flags = Flags::read("HEALTHCHECK", &parts.flags, HEALTH_FLAGS)?;
     let text = parts.arguments;
     let (kind, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let test = health_test(kind, rest.trim_start())?;
+    if test == HealthTest::None {
+        // Nothing is checked, so that no flag has a meaning; BuildKit does not read them either.
+        return Ok(Healthcheck::none());
+    }
+    let flags = Flags::read("HEALTHCHECK", &parts.flags, HEALTH_FLAGS)?;
     Ok(Healthcheck {
-        test: health_test(kind, rest.trim_start())?,
+        test,
         interval: interval(&flags, "interval")?,
         timeout: interval(&flags, "timeout")?,
         start_period: interval(&flags, "start-period")?,

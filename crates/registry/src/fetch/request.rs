@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 
 use crate::Error;
 use crate::endpoint::Scheme;
@@ -20,7 +21,7 @@ impl Target {
     pub(super) fn parse(url: &str) -> Result<Self, Error> {
         let (text, _) = url.split_once('#').unwrap_or((url, ""));
         let malformed = || Error::Url { url: without_user(text) };
-        if text.chars().any(|c| c.is_control() || c == ' ') {
+        if text.chars().any(char::is_control) {
             return Err(malformed());
         }
         let (scheme, rest) = text.split_once("://").ok_or_else(malformed)?;
@@ -35,10 +36,10 @@ impl Target {
             Some((user, host)) => (Some(user), host),
             None => (None, authority),
         };
-        if host.is_empty() {
+        if host.is_empty() || host.contains(' ') {
             return Err(malformed());
         }
-        let url = format!("{scheme}://{host}{path}");
+        let url = format!("{scheme}://{host}{}", encoded(path));
         Ok(Self { scheme, shown: url.clone(), url, authorization: user.map(basic) })
     }
 
@@ -55,32 +56,29 @@ fn without_user(text: &str) -> String {
     crate::refusal::printable(&format!("{scheme}://{host}{}", &rest[end..]))
 }
 
+/// A path and query with all that may not stand in one encoded: people write `ADD https://example.com/naïve`.
+/// What is encoded already stays.
+fn encoded(path: &str) -> String {
+    const NEVER: &AsciiSet = &CONTROLS
+        .add(b' ')
+        .add(b'"')
+        .add(b'<')
+        .add(b'>')
+        .add(b'\\')
+        .add(b'^')
+        .add(b'`')
+        .add(b'{')
+        .add(b'|')
+        .add(b'}');
+    utf8_percent_encode(path, NEVER).to_string()
+}
+
 /// RFC 7617.
 fn basic(user: &str) -> String {
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
+    let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
     let plain = [&decoded(name)[..], b":", &decoded(password)[..]].concat();
     format!("Basic {}", STANDARD.encode(plain))
-}
-
-/// RFC 3986, section 2.1.
-fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let value = match after.get(..2) {
-            Some(digits) if byte == b'%' => hexadecimal(digits),
-            _ => None,
-        };
-        bytes.push(value.unwrap_or(byte));
-        rest = if value.is_some() { &after[2..] } else { after };
-    }
-    bytes
-}
-
-fn hexadecimal(digits: &[u8]) -> Option<u8> {
-    let digit =
-        |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-    Some(digit(digits[0])? * 16 + digit(digits[1])?)
 }
 
 #[cfg(test)]
@@ -103,8 +101,19 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_stand_in_a_path_is_encoded() {
+        for (url, want) in [
+            ("http://a/b c", "http://a/b%20c"),
+            ("http://a/ü?q=\"x\"", "http://a/%C3%BC?q=%22x%22"),
+            ("http://a/%20%zz[1]", "http://a/%20%zz[1]"),
+        ] {
+            assert_eq!(Target::parse(url).unwrap().url, want);
+        }
+    }
+
+    #[test]
     fn what_is_refused_shows_no_password() {
-        for url in ["ftp://u:secret@example.com/", "http://", "http://u:secret@/x", "http://a/ b"] {
+        for url in ["ftp://u:secret@example.com/", "http://", "http://u:secret@/x", "http://a b/"] {
             let Err(error) = Target::parse(url) else { panic!("{url}") };
             assert!(!error.to_string().contains("secret"), "{error}");
         }

@@ -27,7 +27,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags, fstatvfs, openat};
 use rustix::mount::{MountAttrFlags, MoveMountFlags, UnmountFlags, move_mount};
 
 use context::Context;
@@ -112,7 +112,12 @@ pub fn mount(prepared: &Prepared, rw: Option<&ReadWrite>, target: &Path) -> Resu
         }
     };
     match (make_overlay(&lowers, upper.as_ref(), &place, target), rw.zip(upper.as_ref())) {
-        (Ok(overlay), _) => attach(&overlay, &place, target)?,
+        (Ok(overlay), upper) => {
+            if let Some((rw, _)) = upper {
+                assert_writable(&overlay, &rw.work)?;
+            }
+            attach(&overlay, &place, target)?;
+        }
         (Err(refused), Some((rw, upper))) if ids().is_some() => {
             fuse::mount(&lowers, upper, &rw.upper, target, refused)?;
         }
@@ -224,6 +229,19 @@ fn overlay_of_attached(
     made
 }
 
+/// Overlayfs that cannot make its own directory in the work directory, on a full disk for one, is silently
+/// read-only. What it met there is the error.
+fn assert_writable(overlay: &OwnedFd, work: &Path) -> Result<(), Error> {
+    let flags = fstatvfs(overlay).map_err(Error::io("look at the mount over", work))?.f_flag;
+    if !flags.contains(StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    let probe = work.join("probe");
+    let made = std::fs::create_dir(&probe).and_then(|()| std::fs::remove_dir(&probe));
+    let refused = made.err().unwrap_or_else(|| io::ErrorKind::ReadOnlyFilesystem.into());
+    Err(Error::io("write to", work)(refused))
+}
+
 fn attach(mount: &OwnedFd, place: &OwnedFd, target: &Path) -> Result<(), Error> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(mount, "", place, "", flags).map_err(Error::io("mount at", target))
@@ -251,6 +269,8 @@ pub(crate) fn read_detached(
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use rustix::mount::MountFlags;
 
     use super::*;
     use crate::Driver;
@@ -280,5 +300,25 @@ mod tests {
         assert!(openat(&attached, "file", OFlags::RDONLY, Mode::empty()).is_ok());
         assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
         assert!(rustix::mount::unmount(&target, UnmountFlags::NOFOLLOW).is_err());
+    }
+
+    /// A file system with three files: its root, the upper and the work directory.
+    #[test]
+    fn a_full_disk_is_told() {
+        let temp = tempfile::tempdir().unwrap();
+        let (small, lower, target) =
+            (temp.path().join("small"), temp.path().join("lower"), temp.path().join("target"));
+        for path in [&small, &lower, &target] {
+            fs::create_dir(path).unwrap();
+        }
+        let options = c"nr_inodes=3";
+        rustix::mount::mount("tare-test", &small, "tmpfs", MountFlags::empty(), Some(options))
+            .unwrap();
+        let prepared = Prepared { driver: Driver::Directory, path: lower, layers: Vec::new() };
+        let rw = ReadWrite { upper: small.join("upper"), work: small.join("work"), volatile: true };
+        let mounted = mount(&prepared, Some(&rw), &target);
+        rustix::mount::unmount(&small, UnmountFlags::DETACH).unwrap();
+        let Err(Error::Io { source, .. }) = mounted else { panic!("{mounted:?}") };
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
     }
 }

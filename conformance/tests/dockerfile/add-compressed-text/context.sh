@@ -1,0 +1,1 @@
+echo text | gzip -n > a.gz; echo text | xz > a.xz

@@ -1,0 +1,1 @@
+echo > t.txt; chmod 3644 t.txt

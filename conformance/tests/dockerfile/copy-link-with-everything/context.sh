@@ -1,0 +1,1 @@
+. "$CONTEXTS/links"

@@ -1,0 +1,1 @@
+printf a > $'new\nline'; printf b > 'back\slash'; printf c > '!ex'; printf d > '#h'; printf e > '$HOME'; printf f > '`x`'; printf g > "q'\""; printf h > ' lead'; printf i > '-dash'; printf j > $(printf 'n%.0s' $(seq 255)); printf k > 'é😀'; printf l > '[x]'
