@@ -2,24 +2,29 @@
 
 import statistics
 
+HEAD = "| work | way | median | least | ours ÷ this |\n|---|---|---:|---:|---:|"
+
 
 def measure(peers, once, runs):
-    """Peer's name to its median; one warm-up, then turns, so that a machine that slows down slows all."""
+    """Peer's name to its figures; one warm-up, then turns, so that a machine that slows down slows all."""
     figures = {peer.name: [] for peer in peers}
     for turn in range(runs + 1):
         for peer in peers:
             took = once(peer)
             if turn:
                 figures[peer.name].append(took)
-    return {name: statistics.median(each) for name, each in figures.items()}
+    return figures
 
 
 def table(title, figures, show):
-    """One line a peer; the first is ours, and the others have its figure divided by theirs."""
-    own = next(iter(figures.values()))
-    for index, (name, value) in enumerate(figures.items()):
-        ratio = "" if index == 0 or not value else f"{own / value:.2f}"
-        print(f"| {title if index == 0 else ''} | {name} | {show(value)} | {ratio} |", flush=True)
+    """One line a peer; the first is ours, and the others have its median divided by theirs. The least figure is
+    what it takes when nobody is in the way; of a single one there is none."""
+    own = statistics.median(next(iter(figures.values())))
+    for index, (name, each) in enumerate(figures.items()):
+        median = statistics.median(each)
+        least = show(min(each)) if len(each) > 1 else ""
+        ratio = "" if index == 0 or not median else f"{own / median:.2f}"
+        print(f"| {title if index == 0 else ''} | {name} | {show(median)} | {least} | {ratio} |", flush=True)
 
 
 def milliseconds(seconds):

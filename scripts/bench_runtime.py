@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from bench_common import measure, milliseconds, table
+from bench_common import HEAD, measure, milliseconds, table
 
 NULL = os.open("/dev/null", os.O_RDWR)
 STREAMS = [(os.POSIX_SPAWN_DUP2, NULL, fd) for fd in (0, 1, 2)]
@@ -174,7 +174,7 @@ def main():
     filtered = bundle(scratch, "filtered", runc, ["/bin/true"], seccomp)
     asleep = bundle(scratch, "asleep", runc, ["/bin/sleep", "10000"])
 
-    print("| work | way | median | tare-runtime's ÷ this |\n|---|---|---:|---:|")
+    print(HEAD)
     def row(title, once):
         table(title, measure(runtimes, once, options.runs), milliseconds)
     row("`run` of true, default spec", run_row(plain))
@@ -188,16 +188,16 @@ def main():
     row("`state`", lambda runtime: timed(runtime.words("state", ids[runtime.name])))
     for runtime in runtimes:
         timed(runtime.words("delete", "--force", ids[runtime.name]))
-    peak = {it.name: statistics.median(peak_memory(it.words("run", "--bundle", plain, it.new_id()))
-                                       for _ in range(5)) for it in runtimes}
+    peak = {it.name: [peak_memory(it.words("run", "--bundle", plain, it.new_id())) for _ in range(5)]
+            for it in runtimes}
     table("peak memory of `run`", peak, lambda kib: f"{kib / 1024:.1f} MiB")
     if options.alive:
         staying = all_alive(runtimes, asleep, options.alive, options.rounds)
-        table(f"start {options.alive} that stay", {name: it[0] for name, it in staying.items()}, "{:.1f} s".format)
-        table("the second half of them", {name: it[1] for name, it in staying.items()}, "{:.1f} s".format)
+        table(f"start {options.alive} that stay", {name: it[:1] for name, it in staying.items()}, "{:.1f} s".format)
+        table("the second half of them", {name: it[1:2] for name, it in staying.items()}, "{:.1f} s".format)
         table("kernel memory that they take",
-              {name: it[2] / 1024 for name, it in staying.items()}, "{:.0f} MiB".format)
-        table("processes of the runtime that stay", {name: it[3] for name, it in staying.items()}, "{:.0f}".format)
+              {name: [it[2] / 1024] for name, it in staying.items()}, "{:.0f} MiB".format)
+        table("processes of the runtime that stay", {name: it[3:] for name, it in staying.items()}, "{:.0f}".format)
 
 
 main()

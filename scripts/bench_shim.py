@@ -22,7 +22,7 @@ from pathlib import Path
 
 import grpc
 
-from bench_common import measure, milliseconds, table
+from bench_common import HEAD, measure, milliseconds, table
 
 NAMESPACE = f"bench-{os.getpid()}"
 
@@ -211,7 +211,7 @@ def churn(containerd, shim, root, count, together):
 
 def rows(options, containerd, root, kinds):
     mebibytes = lambda kib: f"{kib / 1024:.1f} MiB"
-    print("| work | shim | median | tare's ÷ this |\n|---|---|---:|---:|")
+    print(HEAD)
     table("run true, create to delete",
           measure(kinds, lambda shim: shim.run_true(containerd, root), options.runs), milliseconds)
     begun = {shim.name: shim.start(containerd, root, ["/bin/sleep", "10000"]) for shim in kinds}
@@ -221,10 +221,10 @@ def rows(options, containerd, root, kinds):
         shim.end(containerd, *begun[shim.name])
     time.sleep(1)
     alone = {shim.name: resting(containerd, shim, root, 1) for shim in kinds}
-    table("memory of one idle shim", {name: it[0] for name, it in alone.items()}, mebibytes)
+    table("memory of one idle shim", {name: it[:1] for name, it in alone.items()}, mebibytes)
     many = {shim.name: resting(containerd, shim, root, options.alive) for shim in kinds}
-    table(f"memory of a shim, {options.alive} alive", {name: it[0] for name, it in many.items()}, mebibytes)
-    table("threads of a shim", {name: it[1] for name, it in many.items()}, str)
+    table(f"memory of a shim, {options.alive} alive", {name: it[:1] for name, it in many.items()}, mebibytes)
+    table("threads of a shim", {name: it[1:] for name, it in many.items()}, str)
     each = measure(kinds, lambda shim: churn(containerd, shim, root, options.churn, 16), options.rounds)
     table(f"a container of {options.churn}, 16 at a time", each, milliseconds)
 
