@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use rustix::fs::MemfdFlags;
-use serde_json::Value;
+use serde_json::{Deserializer, Value};
 
 use crate::bundle::Record;
 use crate::options::Options;
@@ -163,14 +163,24 @@ fn read(file: &mut File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The last error in a log as logrus writes it in JSON, which all runtimes do.
+/// The last error in a log of JSON objects, in logrus's words, which all runtimes use. runc writes a line for each,
+/// crun several; what is no object is passed over.
 fn last_error(log: &str) -> Option<String> {
-    let message = |line: &str| {
-        let entry: Value = serde_json::from_str(line).ok()?;
-        let failed = entry["level"] == "error" || entry["level"] == "fatal";
-        failed.then(|| entry["msg"].as_str().map(str::to_owned)).flatten()
-    };
-    log.lines().rev().find_map(message)
+    let (mut rest, mut last) = (log, None);
+    while let Some(start) = rest.find('{') {
+        rest = &rest[start..];
+        let mut entries = Deserializer::from_str(rest).into_iter::<Value>();
+        let entry = entries.next();
+        let Some(Ok(entry)) = entry else {
+            rest = rest.split_once('\n').map_or("", |(_, after)| after);
+            continue;
+        };
+        rest = &rest[entries.byte_offset()..];
+        if entry["level"] == "error" || entry["level"] == "fatal" {
+            last = entry["msg"].as_str().map(str::to_owned).or(last);
+        }
+    }
+    last
 }
 
 #[cfg(test)]
@@ -181,6 +191,8 @@ mod tests {
     fn the_reason_is_the_last_error_of_the_log() {
         let log = "{\"level\":\"error\",\"msg\":\"first\"}\nnoise\n{\"level\":\"error\",\"msg\":\"last\"}\n{\"level\":\"info\",\"msg\":\"no\"}\n";
         assert_eq!(last_error(log).as_deref(), Some("last"));
+        let spread = "{ noise\n{\n  \"msg\": \"over lines\",\n  \"level\": \"error\"\n}\n";
+        assert_eq!(last_error(spread).as_deref(), Some("over lines"));
         assert_eq!(last_error(""), None);
     }
 
