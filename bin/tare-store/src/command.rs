@@ -6,6 +6,7 @@ pub(crate) mod cat;
 pub(crate) mod commit;
 pub(crate) mod config;
 pub(crate) mod copy;
+pub(crate) mod df;
 pub(crate) mod diff;
 pub(crate) mod export;
 pub(crate) mod fetch;

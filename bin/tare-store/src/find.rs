@@ -51,6 +51,11 @@ pub(crate) fn familiar(name: &str) -> String {
     name.parse().map_or_else(|_| name.to_owned(), |name: Reference| name.familiar())
 }
 
+/// The short form of a digest, as tables show it.
+pub(crate) fn short(digest: &str) -> String {
+    digest.trim_start_matches("sha256:").chars().take(12).collect()
+}
+
 /// The size of a layer's tar in bytes where it is known: of the tar at rest, or of a blob that is one.
 /// Else that of the compressed blob.
 pub(crate) fn layer_size(store: &Store, layer: &Descriptor, diff_id: &image::DiffId) -> u64 {

@@ -96,11 +96,13 @@ enum Command {
     Prune(command::prune::Arguments),
     /// Check the store: every file against its digest, every image for what it needs
     Fsck(command::fsck::Arguments),
+    /// Show what takes how much room: images, layers, caches, bundles
+    Df(command::df::Arguments),
     /// Make a runtime bundle of an image
     Bundle(Box<command::bundle::Arguments>),
     /// Release a bundle: unmount it, and delete it with its read-write layer
     Unbundle(command::unbundle::Arguments),
-    /// Make an image of what a bundle's container changed
+    /// Make an image of what a container changed, or somebody in an unpacked directory
     Commit(command::commit::Arguments),
     /// Make an image with another configuration
     Config(command::config::Arguments),
@@ -126,10 +128,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
             rootless::enter()?;
             return command::unbundle::run(&arguments);
         }
-        Command::Commit(arguments) => {
-            rootless::enter()?;
-            return command::commit::run(&arguments);
-        }
+        Command::Commit(commit) => return command::commit::run(&commit, &arguments.store),
         Command::Umount(arguments) => return command::mount::umount(&arguments),
         Command::ListTags(arguments) => return command::remote::tags(&arguments),
         Command::Referrers(arguments) => return command::remote::referrers(&arguments),
@@ -139,9 +138,11 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         command => command,
     };
     let refused = match command {
-        Command::Gc(_) | Command::Prune(_) | Command::Fsck(_) | Command::Info(_) => {
-            rootless::try_enter()?
-        }
+        Command::Gc(_)
+        | Command::Prune(_)
+        | Command::Fsck(_)
+        | Command::Df(_)
+        | Command::Info(_) => rootless::try_enter()?,
         _ => None,
     };
     let store = Store::open(&arguments.store.path()?)?;
@@ -171,13 +172,14 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Gc(arguments) => command::gc::run(&arguments, &store),
         Command::Prune(arguments) => command::prune::run(&arguments, &store),
         Command::Fsck(arguments) => command::fsck::run(&arguments, &store),
+        Command::Df(arguments) => command::df::run(&arguments, &store),
         Command::Bundle(arguments) => command::bundle::run(&arguments, &store),
         Command::Info(arguments) => command::info::run(&arguments, &store, refused),
         Command::Config(arguments) => command::config::run(&arguments, &store),
         Command::Unpack(arguments) => command::unpack::run(&arguments, &store),
         Command::Mount(arguments) => command::mount::run(&arguments, &store),
         Command::Unbundle(arguments) => command::unbundle::run(&arguments),
-        Command::Commit(arguments) => command::commit::run(&arguments),
+        Command::Commit(commit) => command::commit::run(&commit, &arguments.store),
         Command::Umount(arguments) => command::mount::umount(&arguments),
         Command::ListTags(arguments) => command::remote::tags(&arguments),
         Command::Referrers(arguments) => command::remote::referrers(&arguments),

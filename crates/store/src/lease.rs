@@ -50,6 +50,8 @@ pub(crate) struct Held {
     pub(crate) holds: Vec<Digest>,
     /// All that changed since this moment is covered too: seconds and nanoseconds.
     pub(crate) since: Option<(i64, i64)>,
+    /// The bundle that it is of.
+    pub(crate) bundle: Option<PathBuf>,
 }
 
 /// The largest lease file, in bytes.
@@ -159,10 +161,12 @@ fn living_lease(path: &Path) -> Result<Option<Held>, Error> {
     // A file that is no lease holds nothing: power was lost before it was on disk, and with the
     // power its holder.
     let Ok(record) = serde_json::from_slice::<Record>(&bytes) else {
-        return Ok(since.map(|since| Held { id, holds: Vec::new(), since: Some(since) }));
+        let holds = Vec::new();
+        return Ok(since.map(|since| Held { id, holds, since: Some(since), bundle: None }));
     };
-    let alive = locked || record.bundle.is_some_and(|bundle| bundle_names(&bundle, &id));
-    Ok(alive.then_some(Held { id, holds: record.holds, since }))
+    let bundle = record.bundle.filter(|bundle| bundle_names(bundle, &id));
+    let alive = locked || bundle.is_some();
+    Ok(alive.then_some(Held { id, holds: record.holds, since, bundle }))
 }
 
 /// Whether the bundle's `tare.json` names the lease. One that cannot be read might.

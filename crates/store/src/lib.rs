@@ -33,6 +33,7 @@
 
 mod blob;
 mod cache;
+mod disk_usage;
 mod error;
 mod files;
 mod foreign;
@@ -56,9 +57,13 @@ use std::sync::{Arc, Mutex};
 use ::image::ChainId;
 
 pub use blob::{Blob, BlobReader, BlobWriter, CheckedBlob};
+pub use disk_usage::DiskUsage;
 pub use error::Error;
 pub use fsck::{FsckOptions, FsckReport, Problem};
-pub use gc::{CacheLimit, Garbage, GarbageKind, GcOptions, GcReport, Removal};
+pub use gc::{
+    BundleUsage, CacheLimit, Garbage, GarbageKind, GcOptions, GcReport, ImageUsage, Removal, Room,
+    Usage,
+};
 pub use image::Image;
 pub use layer::Layer;
 pub use lease::{Holder, Lease};

@@ -129,3 +129,25 @@ fn a_lease_lives_and_dies_with_its_holder() {
     assert_eq!(fixture.names("tare/leases"), Vec::<String>::new());
     fixture.store.release_lease(&id).unwrap();
 }
+
+/// Anybody may call an image a layer elsewhere: what it refers to stays all the same.
+#[test]
+fn an_image_that_is_called_a_layer_keeps_what_it_has() {
+    let fixture = Fixture::new();
+    let image = fixture.image(b"content", "linux/amd64");
+    let whole = fixture.store.image(&image, &Platform::host()).unwrap();
+    let layer = whole.layers()[0].0.clone();
+    let liar = serde_json::json!({
+        "schemaVersion": 2, "mediaType": media_type::MANIFEST,
+        "config": whole.manifest.config(),
+        "layers": [{
+            "mediaType": media_type::LAYER, "digest": image.digest().to_string(), "size": image.size(),
+        }],
+    });
+    let liar = fixture.store.put_json(media_type::MANIFEST, &liar).unwrap();
+    let index = fixture.index(&[&liar, &image]);
+    fixture.store.tag(&"app".parse().unwrap(), &index).unwrap();
+    fixture.store.gc(GcOptions::default()).unwrap();
+    assert!(fixture.store.has_blob(&layer).unwrap());
+    assert!(fixture.store.has_blob(&image).unwrap());
+}

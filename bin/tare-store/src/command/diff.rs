@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::thread;
 
 use anyhow::Context as _;
 use image::Platform;
@@ -79,13 +80,14 @@ struct File {
 }
 
 pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {
-    let open = |name: &str| Opened::read(store, name, arguments.platform.as_ref());
-    let (old, new) = (open(&arguments.old)?, open(&arguments.new)?);
+    // Both at once: each is work for a processor of its own.
+    let (old, new) = thread::scope(|scope| {
+        let new = scope.spawn(|| read(arguments, store, &arguments.new));
+        let old = read(arguments, store, &arguments.old);
+        (old, new.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let ((old, old_tree), (new, new_tree)) = (old?, new?);
     let config = if arguments.files { Vec::new() } else { fields(&old, &new)? };
-    let (mut old_tree, mut new_tree) = (Tree::new(), Tree::new());
-    if !arguments.config {
-        (old_tree, new_tree) = (old.layers.tree()?, new.layers.tree()?);
-    }
     let differences = compare(
         Side { layers: &old.layers, tree: &old_tree },
         Side { layers: &new.layers, tree: &new_tree },
@@ -101,6 +103,13 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
         trees.print(&config, &differences)?;
     }
     Ok(if differs && arguments.exit_code { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// An image, and the tree of its files where those are compared.
+fn read(arguments: &Arguments, store: &Store, name: &str) -> anyhow::Result<(Opened, Tree)> {
+    let opened = Opened::read(store, name, arguments.platform.as_ref())?;
+    let tree = if arguments.config { Tree::new() } else { opened.layers.tree()? };
+    Ok((opened, tree))
 }
 
 fn common(old: &Opened, new: &Opened) -> usize {

@@ -10,10 +10,11 @@ use store::Store;
 use tree::NodeKind;
 
 use super::tree::{change_letter, change_name};
+use crate::find::short;
 use crate::look::listing::{Listing, Row};
 use crate::look::names::printable;
 use crate::look::shown::{Shown, file_size, permissions};
-use crate::look::{self, Opened, short};
+use crate::look::{self, Opened};
 
 /// One line for each path: the number of the layer that it comes from, its size, its name.
 #[derive(Debug, clap::Args)]

@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
         cli::print_json(&steps)?;
     } else if arguments.quiet {
         for diff_id in steps.iter().filter_map(|step| step.diff_id.as_ref()) {
-            cli::print(short(diff_id, arguments.no_trunc))?;
+            cli::print(id(diff_id, arguments.no_trunc))?;
         }
     } else {
         table(&steps, arguments.no_trunc).print()?;
@@ -103,7 +103,7 @@ fn table(steps: &[Step], whole: bool) -> cli::Table {
     for step in steps {
         let created = step.created.as_deref().and_then(|time| cli::parse_time(time).ok());
         table.row([
-            step.diff_id.as_ref().map_or_else(|| "-".to_owned(), |id| short(id, whole)),
+            step.diff_id.as_ref().map_or_else(|| "-".to_owned(), |it| id(it, whole)),
             created.map_or_else(|| "N/A".to_owned(), cli::age),
             cli::bytes(step.size),
             cut(&step.created_by, whole),
@@ -113,11 +113,8 @@ fn table(steps: &[Step], whole: bool) -> cli::Table {
     table
 }
 
-fn short(digest: &str, whole: bool) -> String {
-    if whole {
-        return digest.to_owned();
-    }
-    digest.trim_start_matches("sha256:").chars().take(12).collect()
+fn id(digest: &str, whole: bool) -> String {
+    if whole { digest.to_owned() } else { find::short(digest) }
 }
 
 /// One line: line feeds and indentation of the instruction become single spaces.

@@ -1,14 +1,12 @@
 //! `tare-store info`: where the store is, what is in it, and how it is mounted.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use rootfs::Driver;
 use rootfs::user_namespace::UserNamespaceError;
 use serde::Serialize;
-use store::Store;
+use store::{DiskUsage, Store};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -71,10 +69,10 @@ pub(crate) fn run(
 fn info(store: &Store, refused: Option<UserNamespaceError>) -> anyhow::Result<Info> {
     let root = store.root();
     let (driver, driver_reason) = Driver::probe(root);
-    let mut seen = Seen::default();
-    let image_bytes = seen.usage(&root.join("blobs"));
+    let mut disk = DiskUsage::default();
+    let image_bytes = disk.add(&root.join("blobs"));
     // After the blobs: a layer that is a link to one takes no room of its own.
-    let cache_bytes = seen.usage(&root.join("tare"));
+    let cache_bytes = disk.add(&root.join("tare"));
     let free = rustix::fs::statvfs(root).map(|it| it.f_bavail.saturating_mul(it.f_frsize));
     Ok(Info {
         version: env!("CARGO_PKG_VERSION"),
@@ -97,32 +95,4 @@ fn rootless(refused: Option<UserNamespaceError>) -> Option<String> {
     }
     let ids = rootfs::ids()?;
     Some(format!("in a user namespace with {} ids, for user {}", ids.users(), cli::user().as_raw()))
-}
-
-/// Files that were counted already.
-#[derive(Debug, Default)]
-struct Seen(std::collections::HashSet<(u64, u64)>);
-
-impl Seen {
-    /// Bytes on disk below a directory, on its own file system; what cannot be read counts nothing.
-    fn usage(&mut self, dir: &Path) -> u64 {
-        let device = fs::metadata(dir).map(|it| it.dev()).unwrap_or(0);
-        self.below(dir, device)
-    }
-
-    fn below(&mut self, dir: &Path, device: u64) -> u64 {
-        let mut sum = 0;
-        for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
-            let Ok(metadata) = entry.metadata() else { continue };
-            // A mounted bundle is not the store's own room.
-            if metadata.dev() != device || !self.0.insert((metadata.dev(), metadata.ino())) {
-                continue;
-            }
-            sum += metadata.blocks() * 512;
-            if metadata.is_dir() {
-                sum += self.below(&entry.path(), device);
-            }
-        }
-        sum
-    }
 }

@@ -106,7 +106,7 @@ impl Row {
     fn short_id(&self, whole: bool) -> String {
         match &self.id {
             Some(id) if whole => id.clone(),
-            Some(id) => id.trim_start_matches("sha256:").chars().take(12).collect(),
+            Some(id) => find::short(id),
             None => "<unreadable>".to_owned(),
         }
     }

@@ -12,9 +12,10 @@ use super::keys::{HELP, SHORT};
 use super::state::{Explorer, Part};
 use super::text::Text;
 use crate::command::tree::{Branches, change_letter};
+use crate::find::short;
 use crate::look::listing::Row;
 use crate::look::names::printable;
-use crate::look::{short, shown};
+use crate::look::shown;
 
 /// From this width on there is room for permissions and owners.
 const WIDE: u16 = 110;

@@ -68,11 +68,6 @@ impl Opened {
     }
 }
 
-/// The short form of a layer's digest.
-pub(crate) fn short(digest: &str) -> String {
-    digest.trim_start_matches("sha256:").chars().take(12).collect()
-}
-
 /// A path that the user gave.
 pub(crate) fn path(word: &str) -> anyhow::Result<LayerPath> {
     LayerPath::cleaned(word).with_context(|| format!("{word:?} cannot be a path of an image"))

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use tree::Changeset;
 
 use super::Check;
-use super::caches::MAX_TOC;
+use crate::layer::MAX_TOC;
 use crate::{Error, files};
 
 /// What is wrong with a blob.
@@ -40,7 +40,7 @@ impl Check<'_> {
             match self.named(&path, &name) {
                 Ok(file) => named.push(file),
                 Err(what) => {
-                    if let Ok(digest) = format!("sha256:{name}").parse() {
+                    if let Ok(digest) = Digest::from_hex(&name) {
                         damaged.insert(digest, what.clone());
                     }
                     self.worthless(path, what)?;
@@ -68,8 +68,7 @@ impl Check<'_> {
 
     /// A blob that is a regular file with a digest for a name.
     fn named(&self, path: &Path, name: &str) -> Result<Named, String> {
-        let want =
-            format!("sha256:{name}").parse().map_err(|_| "its name is no digest".to_owned())?;
+        let want = Digest::from_hex(name).map_err(|_| "its name is no digest".to_owned())?;
         let found = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
         match found.is_file() {
             true => Ok(Named { path: path.to_owned(), want, inode: (found.dev(), found.ino()) }),

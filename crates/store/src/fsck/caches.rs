@@ -3,14 +3,12 @@
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use image::DiffId;
+use image::Digest;
 use tree::Changeset;
 
 use super::Check;
+use crate::layer::MAX_TOC;
 use crate::{Error, files};
-
-/// The largest table of contents that is read, in bytes.
-pub(super) const MAX_TOC: u64 = 2 << 30;
 
 impl Check<'_> {
     /// Checks what stands beside the layout.
@@ -46,7 +44,7 @@ impl Check<'_> {
             let Ok(found) = fs::symlink_metadata(&path) else { continue };
             let hex = name.strip_suffix(".erofs").unwrap_or(&name);
             let known = hex.strip_suffix(".partial").unwrap_or(hex);
-            if format!("sha256:{}", known.trim_end_matches(".erofs")).parse::<DiffId>().is_err() {
+            if Digest::from_hex(known.trim_end_matches(".erofs")).is_err() {
                 self.worthless(path, "its name is none of a stack of layers")?;
             } else if name.ends_with(".erofs") {
                 let seal = SystemTime::UNIX_EPOCH + Duration::from_secs(found.len());

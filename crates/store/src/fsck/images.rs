@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::{Digest, ImageConfig, media_type};
+use image::{Digest, ImageConfig, manifest, media_type};
 use serde_json::Value;
 
 use super::Check;
@@ -112,12 +112,12 @@ impl Walk<'_, '_> {
                 return Ok(());
             }
         };
+        if let Err(error) = manifest::check_kind(&bytes) {
+            self.fault(path.to_owned(), error.to_string());
+        }
         let list =
             |name: &str| value.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
         let (children, layers) = (list("manifests"), list("layers"));
-        if !children.is_empty() && !layers.is_empty() {
-            self.fault(path.to_owned(), "it is an index and a manifest at once");
-        }
         for child in children.iter().chain(&layers).chain(value.get("config")) {
             self.entry(child, depth + 1)?;
         }

@@ -13,7 +13,8 @@ use std::time::Duration;
 use image::Digest;
 
 use super::mark::Marked;
-use super::survey::{Survey, Unit, room};
+use super::survey::{Survey, Unit};
+use crate::disk_usage::room;
 use crate::{Error, Store, files};
 
 /// A bound of the build cache, in the terms of BuildKit's. That of default takes all whose layers no

@@ -29,10 +29,17 @@ impl Marked {
 pub(super) struct Marker<'a> {
     pub(super) store: &'a Store,
     pub(super) marked: Marked,
+    /// What was looked into: a layer is marked without.
+    followed: HashSet<Digest>,
     queue: Vec<Digest>,
 }
 
 impl<'a> Marker<'a> {
+    /// Nothing is marked yet.
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self { store, marked: Marked::default(), followed: HashSet::new(), queue: Vec::new() }
+    }
+
     /// Marks what the index and the living leases name. The time at which the lease `but` began does not
     /// count.
     pub(super) fn begin(
@@ -40,7 +47,7 @@ impl<'a> Marker<'a> {
         keep_dead: bool,
         but: Option<&str>,
     ) -> Result<Self, Error> {
-        let mut marker = Self { store, marked: Marked::default(), queue: Vec::new() };
+        let mut marker = Self::new(store);
         for entry in store.read_index()?.entries {
             marker.queue.extend(index::digest(&entry));
             marker.check_named(&entry)?;
@@ -57,14 +64,15 @@ impl<'a> Marker<'a> {
 
     /// These, and all that they refer to, marked or not; nothing is marked by it.
     pub(super) fn closure(&self, of: Vec<Digest>) -> Result<HashSet<Digest>, Error> {
-        let mut other = Self { store: self.store, marked: Marked::default(), queue: of };
+        let mut other = Self { queue: of, ..Self::new(self.store) };
         other.run()?;
         Ok(other.marked.digests)
     }
 
     fn run(&mut self) -> Result<(), Error> {
         while let Some(digest) = self.queue.pop() {
-            if self.marked.digests.insert(digest) {
+            self.marked.digests.insert(digest);
+            if self.followed.insert(digest) {
                 self.follow(&digest)?;
             }
         }
@@ -73,7 +81,7 @@ impl<'a> Marker<'a> {
 
     /// What the index names must be there: nobody knows which layers are those of an image whose
     /// manifest is lost, and they may be all that is left of it.
-    fn check_named(&self, entry: &Value) -> Result<(), Error> {
+    pub(super) fn check_named(&self, entry: &Value) -> Result<(), Error> {
         let Some(descriptor) = index::descriptor(entry) else { return Ok(()) };
         let media_type = descriptor.media_type().to_string();
         let read = media_type::is_manifest(&media_type) || media_type::is_index(&media_type);
@@ -84,12 +92,19 @@ impl<'a> Marker<'a> {
     }
 
     /// Queues what a manifest or an index refers to. A blob is taken for one by its content: the
-    /// index may have it from anybody.
+    /// index may have it from anybody. What is called a tar is not opened.
     fn follow(&mut self, digest: &Digest) -> Result<(), Error> {
         let Some(value) = self.json(digest)? else { return Ok(()) };
         for list in ["manifests", "layers", "blobs"] {
-            let children = value.get(list).and_then(Value::as_array).into_iter().flatten();
-            self.queue.extend(children.filter_map(index::digest));
+            for child in value.get(list).and_then(Value::as_array).into_iter().flatten() {
+                let kind = child.get("mediaType").and_then(Value::as_str).unwrap_or_default();
+                match index::digest(child) {
+                    Some(layer) if media_type::is_layer(kind) => {
+                        self.marked.digests.insert(layer);
+                    }
+                    other => self.queue.extend(other),
+                }
+            }
         }
         self.queue.extend(value.get("subject").and_then(index::digest));
         if let Some(config) = value.get("config").and_then(index::digest) {

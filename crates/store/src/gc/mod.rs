@@ -11,11 +11,13 @@ mod mark;
 mod remove;
 mod survey;
 mod sweep;
+mod usage;
 
 use std::path::PathBuf;
 
 pub use limit::CacheLimit;
 pub use remove::Removal;
+pub use usage::{BundleUsage, ImageUsage, Room, Usage};
 
 use crate::{Error, Store};
 

@@ -10,6 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::GarbageKind;
 use super::mark::Marker;
+use crate::disk_usage::room;
 use crate::{Error, Store, files};
 
 /// The build cache.
@@ -102,10 +103,6 @@ fn usage(directory: &Path) -> u64 {
         Err(_) => 0,
     });
     own + below.sum::<u64>()
-}
-
-pub(super) fn room(metadata: &Metadata) -> u64 {
-    metadata.blocks() * 512
 }
 
 fn used(metadata: &Metadata) -> (i64, i64) {

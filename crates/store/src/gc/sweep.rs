@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use image::Digest;
 
 use super::mark::Marked;
-use super::survey::{Unit, changed, room};
+use super::survey::{Unit, changed};
 use super::{CacheLimit, Garbage, GarbageKind, GcOptions, GcReport};
+use crate::disk_usage::room;
 use crate::{Error, Store, files, lock};
 
 pub(super) fn sweep(
@@ -38,6 +39,13 @@ pub(super) fn sweep(
     Ok(sweep.report)
 }
 
+/// What the builder keeps besides records, cache mounts and repositories.
+pub(super) fn builder_files(directory: &Path) -> Result<Vec<String>, Error> {
+    let mut names = files::names(directory)?;
+    names.retain(|name| !["records", "mounts", "git"].contains(&name.as_str()));
+    Ok(names)
+}
+
 struct Sweep<'a> {
     marked: &'a Marked,
     dry_run: bool,
@@ -52,9 +60,16 @@ impl Sweep<'_> {
         for name in files::names(directory)? {
             let stem = name.split_once('.').map_or(name.as_str(), |(stem, _)| stem);
             let Ok(digest) = Digest::from_hex(stem) else { continue };
+            if self.marked.digests.contains(&digest) {
+                continue;
+            }
             let path = directory.join(&name);
-            if !self.marked.digests.contains(&digest) && !self.is_young(&path)? {
-                self.remove(kind, path)?;
+            match path.symlink_metadata() {
+                // Those who make root file systems take no lock of ours.
+                Err(error) if files::is_absent(&error) => {}
+                Err(error) => return Err(Error::io("read", &path)(error)),
+                Ok(found) if self.is_young(&found) => {}
+                Ok(found) => self.remove_found(kind, path, &found)?,
             }
         }
         Ok(())
@@ -90,28 +105,31 @@ impl Sweep<'_> {
 
     /// What else the builder keeps, when no process is at work: a build might be among them.
     fn builder_files(&mut self, directory: &Path) -> Result<(), Error> {
-        let kept = ["records", "mounts", "git"];
-        for name in files::names(directory)?.into_iter().filter(|name| !kept.contains(&&**name)) {
+        for name in builder_files(directory)? {
             self.remove(GarbageKind::BuilderFile, directory.join(name))?;
         }
         Ok(())
     }
 
-    /// A file that has just lost another name changed by that: it is as old as that name was. One that
-    /// has gone meanwhile (those who make root file systems take no lock of ours) is young.
-    fn is_young(&self, path: &Path) -> Result<bool, Error> {
-        let metadata = match path.symlink_metadata() {
-            Err(error) if files::is_absent(&error) => return Ok(true),
-            metadata => metadata.map_err(Error::io("read", path))?,
-        };
+    /// A file that has just lost another name changed by that: it is as old as that name was.
+    fn is_young(&self, metadata: &Metadata) -> bool {
         let is_going = self.links.contains_key(&(metadata.dev(), metadata.ino()));
-        Ok(!is_going && self.marked.is_young(changed(&metadata)))
+        !is_going && self.marked.is_young(changed(metadata))
     }
 
     fn remove(&mut self, kind: GarbageKind, path: PathBuf) -> Result<(), Error> {
-        let size = self.account(&path)?;
+        let metadata = path.symlink_metadata().map_err(Error::io("read", &path))?;
+        self.remove_found(kind, path, &metadata)
+    }
+
+    fn remove_found(
+        &mut self,
+        kind: GarbageKind,
+        path: PathBuf,
+        metadata: &Metadata,
+    ) -> Result<(), Error> {
+        let size = self.account_found(&path, metadata)?;
         if !self.dry_run {
-            let metadata = path.symlink_metadata().map_err(Error::io("read", &path))?;
             let removed = match metadata.is_dir() {
                 true => fs::remove_dir_all(&path),
                 false => fs::remove_file(&path),
@@ -125,9 +143,13 @@ impl Sweep<'_> {
     /// Adds up what a file or directory gives free, and returns how much it takes.
     fn account(&mut self, path: &Path) -> Result<u64, Error> {
         let metadata = path.symlink_metadata().map_err(Error::io("read", path))?;
-        let size = room(&metadata);
+        self.account_found(path, &metadata)
+    }
+
+    fn account_found(&mut self, path: &Path, metadata: &Metadata) -> Result<u64, Error> {
+        let size = room(metadata);
         if !metadata.is_dir() {
-            if self.is_last_name(&metadata) {
+            if self.is_last_name(metadata) {
                 self.report.freed_bytes += size;
             }
             return Ok(size);

@@ -21,7 +21,7 @@ use tree::Changeset;
 use crate::{BlobWriter, Error, Store, files, lock};
 
 /// The largest table of contents that is read, in bytes.
-const MAX_TOC: u64 = 2 << 30;
+pub(crate) const MAX_TOC: u64 = 2 << 30;
 
 /// A layer whose tar is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
