@@ -80,6 +80,33 @@ fn umoci_unpacks_what_we_show() {
     );
 }
 
+/// A directory that we unpack, somebody changes and we commit is the same where umoci unpacks the new image; and
+/// what umoci unpacked is taken, too.
+#[test]
+fn umoci_unpacks_what_we_commit_of_a_directory() {
+    let machine = machine();
+    machine.sh(
+        "tare-store unpack app files
+         cd files/data
+         echo more >> one; rm own; mkdir -p new/deep; echo x > new/deep/x; ln new/deep/x new/y; chmod 600 file
+         chown 7:8 pipe; rm ../bin/sh; ln -s busybox ../bin/sh; setfattr -n user.a -v b file; mknod null c 1 3
+         cd ../..; rm -r files/tmp; echo a file > files/tmp
+         tare-store commit files changed
+         skopeo copy -q oci:store:docker.io/library/changed:latest oci:other:changed
+         umoci unpack --image other:changed umoci-bundle
+         list() { cd $1; find . -printf '%P %y %m %U:%G %s %l %n %T@\\n' | sort; cd $OLDPWD; }
+         list umoci-bundle/rootfs > umoci.list; list files > our.list
+         sed -i -E 's/^( d [0-9]+ [0-9:]+) [0-9]+ /\\1 /; s/^(.* d [0-9]+ [0-9:]+) [0-9]+ +[0-9]+ /\\1 /' umoci.list our.list
+         diff umoci.list our.list
+         diff -r --no-dereference --exclude pipe --exclude null umoci-bundle/rootfs files
+         getfattr --only-values -n user.a umoci-bundle/rootfs/data/file | grep -qx b
+         if tare-store commit umoci-bundle again 2> err; then exit 9; fi; grep -q 'bundle of umoci' err
+         rm umoci-bundle/rootfs/data/null
+         tare-store commit --base changed umoci-bundle/rootfs again
+         tare-store diff --files changed again > diff.list; test \"$(sed -E 's/ +/ /g' diff.list)\" = 'D /data/null'",
+    );
+}
+
 /// umoci changes our image; the change is there when we run the result.
 #[test]
 fn umoci_adds_a_layer_to_our_image() {

@@ -107,9 +107,6 @@ fn a_bundle_without_changes_has_no_layer() {
     );
     let layers = |name: &str| world.json(&["inspect", name])["RootFS"].clone();
     assert_eq!(layers("same"), layers("box"));
-    let said = world.run(&["commit", "nowhere", "same"]);
-    assert_eq!(said.code, 1);
-    assert!(said.err.contains("is not a bundle of tare's"), "{}", said.err);
 }
 
 #[test]
@@ -162,4 +159,51 @@ fn an_image_is_mounted_and_held_until_it_is_not() {
     let said = sh(&world, script);
     assert_eq!(said, "welcome\nis mounted on\n['docker.io/library/box:latest']\nno image\nfreed");
     assert_eq!(world.mounts(), Vec::<String>::new());
+}
+
+#[test]
+fn changes_in_an_unpacked_directory_become_a_layer() {
+    let world = World::with_image();
+    let script = r#"
+        tare-store unpack box files
+        echo changed >files/etc/motd; rm files/bin/echo; mkdir files/new; echo a >files/new/a; ln files/new/a files/new/b
+        mv files moved
+        tare-store commit -m 'by hand' -c 'CMD ["cat"]' moved changed
+        tare-store unpack changed again
+        diff -r --no-dereference moved again
+        stat -c %h again/new/b
+        tare-store commit again same
+        cp -r moved copy
+        echo more >>copy/etc/motd
+        tare-store commit --base changed copy third
+    "#;
+    sh(&world, script);
+    let files =
+        sh(&world, "tare-store diff --files box changed | sed -E 's/ +[+-][0-9]+B//; s/ +/ /g'");
+    let lines: Vec<_> = files.lines().collect();
+    let changes = ["D /bin/echo", "C /etc/motd (content, time)", "A /new", "A /new/a", "A /new/b"];
+    assert_eq!(lines, changes);
+    let config = world.json(&["inspect", "--config", "changed"]);
+    assert_eq!(config["config"]["Cmd"], json!(["cat"]));
+    assert_eq!(config["history"][1]["created_by"], "commit of box");
+    let layers = |name: &str| world.json(&["inspect", name])["RootFS"].clone();
+    assert_eq!(layers("same"), layers("changed"));
+    assert_eq!(world.ok(&["cat", "third", "etc/motd"]), "changed\nmore");
+    assert_eq!(world.run(&["fsck"]).code, 0);
+}
+
+#[test]
+fn a_directory_of_no_known_image_is_not_committed() {
+    let world = World::with_image();
+    let refused = |dir: &str, words: &str| {
+        let said = world.run(&["commit", world.path(dir).to_str().unwrap(), "new"]);
+        assert_eq!((said.code, said.out.as_str()), (1, ""));
+        assert!(said.err.contains(words), "{}", said.err);
+    };
+    refused("nowhere", "No such file");
+    refused("image", "neither a bundle of tare's nor a directory that tare-store unpack made");
+    fs::write(world.path("image/umoci.json"), "{}").unwrap();
+    refused("image", "umoci repack");
+    sh(&world, "tare-store unpack box files; tare-store untag box; tare-store gc >/dev/null");
+    refused("files", "is not in the store any more");
 }

@@ -7,15 +7,16 @@ use image::manifest::{self, Descriptor};
 use image::{DiffId, Digest, Platform};
 use rootfs::{Lower, capture};
 use serde_json::Value;
-use store::{Image, Store};
+use store::{BlobWriter, Image, Store};
 use tree::{LayerPath, LayerWriter, Timestamp, Tree};
 
+use crate::record::is_missing;
 use crate::{Error, Record, layers};
 
-/// A bundle's changes, kept in its store.
+/// Changes, kept in the store.
 #[derive(Debug)]
 pub struct Committed {
-    /// The image that the bundle was made of.
+    /// The image that they are over.
     pub base: Image,
     /// The layer with the changes, and its diff ID; `None` where there are none.
     pub layer: Option<(Descriptor, DiffId)>,
@@ -41,11 +42,22 @@ pub fn commit(store: &Store, dir: &Path, newest: Option<i64>) -> Result<Committe
     let tree = layers::fold(store, &base.layers())?;
     let layers = layers::tars(store, &base.layers())?;
     let excluded = excluded(dir, &base, &tree)?;
+    let lower = Lower { tree: &tree, layers: &layers };
+    new_layer(store, base, newest, |out| capture(&upper, &lower, out, &excluded))
+}
+
+/// What `write` writes, as a layer in the store over `base`.
+pub(crate) fn new_layer(
+    store: &Store,
+    base: Image,
+    newest: Option<i64>,
+    write: impl FnOnce(&mut LayerWriter<BlobWriter>) -> Result<(), rootfs::Error>,
+) -> Result<Committed, Error> {
     let mut out = LayerWriter::new(store.blob_writer()?);
     if let Some(seconds) = newest {
         out = out.with_max_mtime(Timestamp { seconds, nanoseconds: 0 });
     }
-    capture(&upper, &Lower { tree: &tree, layers: &layers }, &mut out, &excluded)?;
+    write(&mut out)?;
     let (blob, changeset) = out.finish().map_err(rootfs::Error::from)?;
     let entries = changeset.len();
     let layer = if entries == 0 { None } else { Some(store.commit_layer(blob, &changeset)?) };
@@ -53,9 +65,12 @@ pub fn commit(store: &Store, dir: &Path, newest: Option<i64>) -> Result<Committe
 }
 
 /// The image by its manifest's digest: the index need not name it any more, the lease keeps it.
-fn base(store: &Store, digest: &Digest) -> Result<Image, Error> {
+pub(crate) fn base(store: &Store, digest: &Digest) -> Result<Image, Error> {
     let path = store.blob_path(digest);
-    let size = fs::metadata(&path).map_err(Error::io("read", &path))?.len();
+    let size = match fs::metadata(&path) {
+        Err(error) if is_missing(&error) => return Err(Error::NoImage(*digest)),
+        metadata => metadata.map_err(Error::io("read", &path))?.len(),
+    };
     // Only what the manifest says of itself is missing, and nothing asks for it.
     let descriptor = manifest::descriptor(image::media_type::MANIFEST, *digest, size);
     Ok(store.image(&descriptor, &Platform::host())?)

@@ -25,6 +25,9 @@ pub enum Error {
     /// The directory has no `tare.json`, so it is not ours to remove.
     #[error("{0:?} is not a bundle of tare's: it has no tare.json")]
     NotABundle(PathBuf),
+    /// The image that files were unpacked of has been collected since.
+    #[error("its image {0} is not in the store any more")]
+    NoImage(image::Digest),
     /// The bundle has no read-write layer.
     #[error("{0:?} was made read-only: there are no changes in it")]
     ReadOnly(PathBuf),

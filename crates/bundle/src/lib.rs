@@ -13,6 +13,9 @@
 //! to come and the last to go, so that there is never a mount without it, and the image's lease dies
 //! with it.
 //!
+//! [`unpack`] makes a plain directory instead, which nothing ties to the store, and [`commit_unpacked`] finds what was
+//! changed there.
+//!
 //! Once an image has been mounted, mounting it again opens its index and nothing else: no layer is
 //! read, nothing is hashed.
 
@@ -24,6 +27,7 @@ mod mounted;
 mod namespace;
 mod record;
 mod release;
+mod unpacked;
 mod users;
 mod volumes;
 
@@ -35,4 +39,5 @@ pub use mounted::{Mounted, mount, mounted, unmount};
 pub use namespace::user_namespace;
 pub use record::Record;
 pub use release::release;
+pub use unpacked::{Unpacked, commit_directory, commit_unpacked, unpack};
 pub use users::read_users;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Tree + layer tars ──prepare──▶ Prepared ──mount──▶ rootfs/ over upper/ ──capture──▶ layer
-//!                  └──unpack──▶ a plain directory
+//!                  └──unpack──▶ a plain directory ──capture_directory──▶ layer
 //! ```
 //!
 //! [`prepare`] makes, once per chain of layers, what stands below an overlay: with [`Driver::Erofs`]
@@ -29,10 +29,11 @@ mod prepare;
 mod remove;
 mod unmount;
 mod unpack;
+mod unpacked;
 pub mod user_namespace;
 mod xattrs;
 
-pub use capture::{Lower, capture};
+pub use capture::{Lower, capture, capture_directory};
 pub use driver::{Driver, DriverError};
 pub use error::Error;
 pub use inside::open_inside;
@@ -42,5 +43,6 @@ pub use network::NetworkNamespace;
 pub use prepare::{Base, LayerTar, Prepared, prepare, prepare_over};
 pub use remove::remove;
 pub use unmount::{is_mounted, unmount};
-pub use unpack::{unpack, unpack_over};
+pub use unpack::{unpack, unpack_noted, unpack_over};
+pub use unpacked::Unpacked;
 pub use user_namespace::{Ids, ids};

@@ -26,7 +26,7 @@ use rustix::io::Errno;
 use tree::{Device, FileContent, LayerPath, Metadata, Node, NodeId, NodeKind, Tree};
 
 use crate::remove::{clear, remove};
-use crate::{Base, Error, LayerTar, ids};
+use crate::{Base, Error, LayerTar, Unpacked, ids};
 use content::Tars;
 
 /// Writes the tree to `target`, which is made where missing, and must be empty. Layer n of the tree
@@ -36,13 +36,38 @@ use content::Tars;
 /// What the disk says; [`Error::Privilege`] for owners, devices and attributes that only root may
 /// set; a tar that ends early. What was written is removed again.
 pub fn unpack(tree: &Tree, layers: &[LayerTar], target: &Path) -> Result<(), Error> {
+    unpack_new(tree, layers, target, Options::default())
+}
+
+/// As [`unpack`], so that [`Unpacked::read`](crate::Unpacked::read) says of the directory how it was made, and
+/// `note`. With an `owner`, user and group, all files become theirs, for those who may give files to nobody
+/// else: then there are no devices, and of extended attributes only those of users.
+///
+/// # Errors
+/// As [`unpack`].
+pub fn unpack_noted(
+    tree: &Tree,
+    layers: &[LayerTar],
+    target: &Path,
+    owner: Option<(u32, u32)>,
+    note: &[u8],
+) -> Result<(), Error> {
+    unpack_new(tree, layers, target, Options { owner, note: Some(note), ..Options::default() })
+}
+
+fn unpack_new(
+    tree: &Tree,
+    layers: &[LayerTar],
+    target: &Path,
+    options: Options<'_>,
+) -> Result<(), Error> {
     let is_new = match DirBuilder::new().mode(0o700).create(target) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(Error::io("create", target)(error)),
     };
     refuse_content(target)?;
-    unpack_into(tree, layers, target, None).inspect_err(|_| {
+    write(tree, layers, target, options).inspect_err(|_| {
         // The first error is the one to tell; what cannot be removed is there to be seen.
         let _ = if is_new { remove(target) } else { clear(target) };
     })
@@ -61,7 +86,8 @@ pub fn unpack_over(
     owner: (u32, u32),
 ) -> Result<(), Error> {
     std::fs::create_dir_all(target).map_err(Error::io("create", target))?;
-    write(tree, layers, target, None, Some(owner))
+    let options = Options { owner: Some(owner), over: true, ..Options::default() };
+    write(tree, layers, target, options)
 }
 
 /// As [`unpack`], into a directory that is there and empty; leaves what it made when it fails. Files
@@ -72,18 +98,29 @@ pub(crate) fn unpack_into(
     target: &Path,
     base: Option<&Base>,
 ) -> Result<(), Error> {
-    write(tree, layers, target, base, None)
+    write(tree, layers, target, Options { base, ..Options::default() })
+}
+
+/// What is done besides.
+#[derive(Clone, Copy, Default)]
+struct Options<'a> {
+    base: Option<&'a Base>,
+    /// Whose the files become.
+    owner: Option<(u32, u32)>,
+    /// Whether there may be files already.
+    over: bool,
+    /// What the directory is to say of itself.
+    note: Option<&'a [u8]>,
 }
 
 fn write(
     tree: &Tree,
     layers: &[LayerTar],
     target: &Path,
-    base: Option<&Base>,
-    over: Option<(u32, u32)>,
+    options: Options<'_>,
 ) -> Result<(), Error> {
     let root = openat(CWD, target, DIRECTORY, Mode::empty()).map_err(Error::io("open", target))?;
-    let base = base.and_then(|base| {
+    let base = options.base.and_then(|base| {
         let root = openat(CWD, &base.path, DIRECTORY, Mode::empty()).ok()?;
         Some((&base.tree, root))
     });
@@ -94,23 +131,28 @@ fn write(
         parent: None,
         root,
         base,
-        over,
+        options,
         names: HashMap::new(),
     };
     let mut directories = Vec::new();
-    for (path, id) in tree.walk() {
-        // The directory that files are laid over stays its owner's.
-        if tree.node(id).is_directory() && !(path.is_root() && over.is_some()) {
+    for (path, id) in tree.walk().filter(|(path, _)| !path.is_root()) {
+        if tree.node(id).is_directory() {
             directories.push((path.clone(), id));
         }
-        if !path.is_root() {
-            unpacker.make(path, id)?;
-        }
+        unpacker.make(path, id)?;
     }
-    directories.iter().rev().try_for_each(|(path, id)| unpacker.finish_directory(path, *id))
+    directories.iter().rev().try_for_each(|(path, id)| unpacker.finish_directory(path, *id))?;
+    if let Some(note) = options.note {
+        Unpacked::write(&unpacker.root, options.owner, note);
+    }
+    match options.over {
+        // The directory that files are laid over stays its owner's.
+        true => Ok(()),
+        false => unpacker.finish_directory(&LayerPath::root(), tree.root()),
+    }
 }
 
-const DIRECTORY: OFlags =
+pub(crate) const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
@@ -137,8 +179,7 @@ struct Unpacker<'a> {
     root: OwnedFd,
     /// Another tree, and the directory that has its files.
     base: Option<(&'a Tree, OwnedFd)>,
-    /// Whose the files become, where others may be in their way.
-    over: Option<(u32, u32)>,
+    options: Options<'a>,
     /// The directory of the last file, open.
     parent: Option<(LayerPath, OwnedFd)>,
     /// The first name of each file that has several.
@@ -149,10 +190,11 @@ impl Unpacker<'_> {
     fn make(&mut self, path: LayerPath, id: NodeId) -> Result<(), Error> {
         let node = self.tree.node(id);
         self.open_parent(&path)?;
-        if self.over.is_some() && self.is_there(&path, node.is_directory())? {
+        if self.options.over && self.is_there(&path, node.is_directory())? {
             return Ok(());
         }
-        if is_device(node) && ids().is_some() {
+        let is_given_away = self.options.owner.is_some() && !self.options.over;
+        if is_device(node) && (ids().is_some() || is_given_away) {
             return Ok(());
         }
         if node.links > 1 && !node.is_directory() {
@@ -187,7 +229,7 @@ impl Unpacker<'_> {
 
     /// What a file gets: its own, or its new owner's.
     fn metadata<'m>(&self, node: &'m Node) -> Cow<'m, Metadata> {
-        let Some((uid, gid)) = self.over else { return Cow::Borrowed(&node.metadata) };
+        let Some((uid, gid)) = self.options.owner else { return Cow::Borrowed(&node.metadata) };
         let mut metadata = Metadata { uid, gid, ..node.metadata.clone() };
         metadata.xattrs.retain(|name, _| name.starts_with(b"user."));
         Cow::Owned(metadata)

@@ -1,7 +1,7 @@
 //! Extended attributes as layers carry them: xattr(7).
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use rustix::fs::{fgetxattr, flistxattr, lgetxattr, llistxattr};
 use rustix::io::Errno;
@@ -11,9 +11,9 @@ use tree::Xattrs;
 const LIMIT: usize = 64 << 10;
 
 /// Whether an attribute belongs to the file, and not to the machine that it is on (labels and
-/// measurements of security modules) or to overlayfs.
+/// measurements of security modules), to overlayfs or to us.
 pub(crate) fn belongs_in_layer(name: &[u8]) -> bool {
-    if is_overlay(name) {
+    if is_overlay(name) || name.starts_with(b"user.tare.") {
         return false;
     }
     match name.split(|&byte| byte == b'.').next() {
@@ -44,6 +44,13 @@ pub(crate) fn of_file(file: impl AsFd) -> io::Result<Xattrs> {
 pub(crate) fn all_of_file(file: impl AsFd) -> io::Result<Xattrs> {
     let file = file.as_fd();
     read(|buffer| flistxattr(file, buffer), |name, buffer| fgetxattr(file, name, buffer))
+}
+
+/// All attributes of a name in an open directory. There is no call that reads them below a descriptor; its
+/// name in procfs serves.
+pub(crate) fn all_of_name(directory: &OwnedFd, name: &[u8]) -> io::Result<Xattrs> {
+    let prefix = format!("/proc/self/fd/{}/", directory.as_raw_fd());
+    all_of_path(&[prefix.as_bytes(), name].concat())
 }
 
 /// All attributes of the file with this path, which is not followed if it is a symbolic link.

@@ -41,7 +41,8 @@ pub(super) fn same_state(a: &Stat, b: &Stat) -> bool {
     state(a) == state(b)
 }
 
-fn same_metadata(a: &Metadata, b: &Metadata) -> bool {
+/// Whether all agrees, the time included.
+pub(super) fn same_metadata(a: &Metadata, b: &Metadata) -> bool {
     a.mtime == b.mtime && same_directory(a, b)
 }
 

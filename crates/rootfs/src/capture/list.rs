@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -106,20 +106,14 @@ fn child(directory: &OwnedFd, name: &[u8], opaque: Opaque) -> io::Result<Child> 
 }
 
 fn empty_file(directory: &OwnedFd, name: &[u8]) -> io::Result<Kind> {
-    let found = all_attributes(directory, name)?;
+    let found = xattrs::all_of_name(directory, name)?;
     Ok(if overlay(&found, "whiteout").is_some() { Kind::Whiteout } else { Kind::File })
 }
 
 fn attributes(directory: &OwnedFd, name: &[u8]) -> io::Result<Xattrs> {
-    let mut found = all_attributes(directory, name)?;
+    let mut found = xattrs::all_of_name(directory, name)?;
     found.retain(|name, _| xattrs::belongs_in_layer(name));
     Ok(found)
-}
-
-/// There is no call that reads attributes below a descriptor; its name in procfs serves.
-fn all_attributes(directory: &OwnedFd, name: &[u8]) -> io::Result<Xattrs> {
-    let prefix = format!("/proc/self/fd/{}/", directory.as_raw_fd());
-    xattrs::all_of_path(&[prefix.as_bytes(), name].concat())
 }
 
 fn overlay<'a>(attributes: &'a Xattrs, name: &str) -> Option<&'a Vec<u8>> {
@@ -133,9 +127,13 @@ pub(super) fn metadata(stat: &Stat, xattrs: Xattrs) -> Metadata {
         mode: (stat.st_mode & 0o7777) as u16,
         uid: stat.st_uid,
         gid: stat.st_gid,
-        mtime: Timestamp { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 },
+        mtime: mtime(stat),
         xattrs,
     }
+}
+
+pub(super) fn mtime(stat: &Stat) -> Timestamp {
+    Timestamp { seconds: stat.st_mtime, nanoseconds: stat.st_mtime_nsec as u32 }
 }
 
 /// Where `path`, or `name` in it, is on the disk, for messages.

@@ -13,21 +13,25 @@
 //! that changes under the reader is noticed where its size or a time tells.
 
 mod compare;
+mod content;
+mod directory;
 mod list;
+mod scan;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileExt;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, SeekFrom, Stat, fstat, openat, openat2, seek};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2};
 use rustix::io::Errno;
 use tree::{Entry, EntryKind, LayerPath, LayerSink, LayerWriter, Metadata, NodeId, Tree};
 
 use crate::{Error, LayerTar, xattrs};
 use compare::Comparison;
 use list::{Child, Kind, Opaque};
+
+pub use directory::capture_directory;
 
 /// What the upper directory was mounted over.
 #[derive(Clone, Copy, Debug)]
@@ -230,12 +234,9 @@ impl<W: LayerSink> Capture<'_, W> {
             return Ok(());
         }
         self.write_directories()?;
-        self.write_file(&path, &metadata, &file, stat)?;
-        let after = fstat(&file).map_err(|e| self.io("read", &path)(e))?;
-        match compare::same_state(&before, &after) {
-            true => Ok(()),
-            false => Err(Error::Changed(path)),
-        }
+        let on_disk = list::on_disk(self.upper, &path, b"");
+        let failed = |verb, error| Error::io(verb, &on_disk)(error);
+        content::append(self.out, &path, &metadata, &file, &before, failed)
     }
 
     fn is_unchanged(
@@ -252,25 +253,6 @@ impl<W: LayerSink> Capture<'_, W> {
             metadata,
             stat.st_size as u64,
         )
-    }
-
-    fn write_file(
-        &mut self,
-        path: &LayerPath,
-        metadata: &Metadata,
-        file: &File,
-        stat: &Stat,
-    ) -> Result<(), Error> {
-        let size = stat.st_size as u64;
-        let is_sparse = (stat.st_blocks as u64).saturating_mul(512) < size;
-        let result = if is_sparse {
-            let data = data_runs(file, size).map_err(|e| self.io("find the holes of", path)(e))?;
-            let read_at = |offset, buffer: &mut [u8]| file.read_at(buffer, offset);
-            self.out.append_sparse_file(path, metadata, size, &data, read_at)
-        } else {
-            self.out.append_file(path, metadata, size, file)
-        };
-        Ok(result?)
     }
 
     /// Writes one more name of an inode, if it has one in the layer already.
@@ -345,24 +327,4 @@ impl<W: LayerSink> Capture<'_, W> {
     ) -> impl FnOnce(E) -> Error + use<E, W> {
         Error::io(verb, &list::on_disk(self.upper, path, b""))
     }
-}
-
-/// The runs of data, offset and length, in a file with holes: lseek(2), SEEK_DATA.
-fn data_runs(file: impl AsFd, size: u64) -> Result<Vec<(u64, u64)>, Errno> {
-    let file = file.as_fd();
-    let mut runs = Vec::new();
-    let mut position = 0;
-    while position < size {
-        let start = match seek(file, SeekFrom::Data(position)) {
-            // No more data up to the end.
-            Err(Errno::NXIO) => break,
-            other => other?,
-        };
-        position = seek(file, SeekFrom::Hole(start))?.min(size);
-        if position <= start {
-            break;
-        }
-        runs.push((start, position - start));
-    }
-    Ok(runs)
 }
