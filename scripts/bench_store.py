@@ -20,6 +20,9 @@ import sys
 import time
 from pathlib import Path
 
+import bench_rest
+from bench_rest import layout_of
+
 TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -145,8 +148,9 @@ class Bench:
         for path in self.dir.glob("run-*"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
-    def row(self, work, ways, before=lambda: None):
-        """`ways`: name to a function that prepares a run and gives its command, and perhaps a daemon's PID."""
+    def row(self, work, ways, before=lambda: None, after=lambda: None, keep=False):
+        """`ways`: name to a function that prepares a run and gives its command, and perhaps a daemon's PID. What runs
+        have made goes after each, or with `keep` at the end of all."""
         figures = {name: [] for name in ways}
         for turn in range(self.runs + 1):
             for name, prepare in ways.items():
@@ -156,20 +160,14 @@ class Bench:
                 took = measure(words, *daemon)
                 if turn:
                     figures[name].append(took)
-                self.release()
+                after()
+                if not keep:
+                    self.release()
         result = {name: (statistics.median(wall for wall, _, _ in it), statistics.median(cpu for _, cpu, _ in it),
                          max(memory for _, _, memory in it)) for name, it in figures.items()}
         print(f"{work}: " + ", ".join(f"{name} {wall:.3f} s" for name, (wall, _, _) in result.items()),
               file=sys.stderr, flush=True)
         return work, result
-
-
-def layout_of(bench):
-    """The image as the registry has it, in a layout that all pushers read."""
-    layout = bench.dir / "layout"
-    if not layout.exists():
-        sh("skopeo", "copy", "-q", "--src-tls-verify=false", f"docker://{bench.image}", f"oci:{layout}:six")
-    return layout
 
 
 def urls_of(bench):
@@ -319,7 +317,7 @@ def copy(bench):
     })
 
 
-ROWS = {"pull": pull, "start": start, "second": second, "push": push, "built": built, "copy": copy}
+ROWS = {"pull": pull, "start": start, "second": second, "push": push, "built": built, "copy": copy, **bench_rest.ROWS}
 
 
 def table(rows):
@@ -346,6 +344,7 @@ def main():
     try:
         for name in options.rows.split(","):
             rows.extend(ROWS[name](bench))
+            bench.release()
     finally:
         bench.close()
     print(table(rows))
