@@ -19,8 +19,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, linkat, makedev, mkdirat, mknodat,
-    openat, openat2, statat, symlinkat, unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFlags, flock, linkat,
+    makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use tree::{Device, FileContent, LayerPath, Metadata, Node, NodeId, NodeKind, Tree};
@@ -66,7 +66,7 @@ fn unpack_new(
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
         Err(error) => return Err(Error::io("create", target)(error)),
     };
-    refuse_content(target)?;
+    let _lock = refuse_content(target)?;
     write(tree, layers, target, options).inspect_err(|_| {
         // The first error is the one to tell; what cannot be removed is there to be seen.
         let _ = if is_new { remove(target) } else { clear(target) };
@@ -161,15 +161,20 @@ const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::CLOEXEC);
 const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-fn refuse_content(target: &Path) -> Result<(), Error> {
+/// Sees to it that the directory is empty, and that no other process unpacks into it until the result is dropped:
+/// the one that fails would take the other's files away.
+fn refuse_content(target: &Path) -> Result<OwnedFd, Error> {
     let root = openat(CWD, target, DIRECTORY, Mode::empty()).map_err(Error::io("open", target))?;
+    if flock(&root, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+        return Err(Error::NotEmpty(target.to_owned()));
+    }
     for entry in Dir::read_from(&root).map_err(Error::io("read", target))? {
         let entry = entry.map_err(Error::io("read", target))?;
         if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
             return Err(Error::NotEmpty(target.to_owned()));
         }
     }
-    Ok(())
+    Ok(root)
 }
 
 struct Unpacker<'a> {

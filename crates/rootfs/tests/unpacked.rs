@@ -332,3 +332,16 @@ fn an_empty_tree_takes_all() {
     let (_, changeset) = writer.finish().unwrap();
     assert_eq!(Tree::fold(&[changeset]).unwrap().len(), unpack.layers.tree().len());
 }
+
+#[test]
+fn two_do_not_unpack_into_one_directory() {
+    let unpack = Unpack::new(None);
+    let target = unpack.layers.dir.join("shared");
+    fs::create_dir(&target).unwrap();
+    let other = fs::File::open(&target).unwrap();
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let unpacked = rootfs::unpack(&unpack.layers.tree(), &unpack.layers.tars, &target);
+    assert!(matches!(unpacked.unwrap_err(), Error::NotEmpty(_)));
+    drop(other);
+    rootfs::unpack(&unpack.layers.tree(), &unpack.layers.tars, &target).unwrap();
+}

@@ -151,3 +151,20 @@ fn an_image_that_is_called_a_layer_keeps_what_it_has() {
     assert!(fixture.store.has_blob(&layer).unwrap());
     assert!(fixture.store.has_blob(&image).unwrap());
 }
+
+/// What it names may be all that is left of an image.
+#[test]
+fn an_index_with_an_entry_that_makes_no_sense_keeps_everything() {
+    let fixture = Fixture::new();
+    let image = named(&fixture, "app", b"content");
+    let mut index = fixture.read_index();
+    let sha512 = serde_json::json!({ "digest": format!("sha512:{}", "0".repeat(128)), "size": 1 });
+    for wrong in [serde_json::json!({ "digest": 3 }), serde_json::json!("x"), sha512] {
+        index["manifests"] = serde_json::json!([wrong]);
+        fixture.write_index(&index);
+        let error = fixture.store.gc(GcOptions::default()).unwrap_err();
+        assert!(matches!(error, store::Error::Json { .. }), "{error}");
+        assert!(!fixture.store.usage().unwrap().is_known);
+        assert!(fixture.store.has_blob(&image).unwrap());
+    }
+}

@@ -33,9 +33,10 @@ impl Waste {
     ///
     /// # Errors
     /// The layers do not fold.
-    pub fn of(layers: &[Changeset]) -> Result<Self, FoldError> {
+    pub fn of<'a>(layers: impl IntoIterator<Item = &'a Changeset>) -> Result<Self, FoldError> {
+        let layers: Vec<&Changeset> = layers.into_iter().collect();
         let mut paths = HashMap::new();
-        let hiding = layers.iter().rposition(hides).unwrap_or(0);
+        let hiding = layers.iter().rposition(|layer| hides(layer)).unwrap_or(0);
         let mut below = Tree::new();
         for (number, layer) in layers.iter().enumerate() {
             for leaf in leaves(layer) {

@@ -75,12 +75,11 @@ struct BundleRow {
 }
 
 pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCode> {
-    let report = report(store)?;
-    if report.images.iter().any(|image| !image.readable) {
-        cli::warn(
-            "an image cannot be read, so gc removes nothing: tare-store fsck says what it lacks",
-        );
+    let usage = store.usage()?;
+    if !usage.is_known {
+        cli::warn("not all images can be read, so gc removes nothing: tare-store fsck says why");
     }
+    let report = report(store, usage)?;
     if arguments.format.is_json() {
         cli::print_json(&report)?;
     } else if arguments.verbose {
@@ -95,8 +94,7 @@ pub(crate) fn run(arguments: &Arguments, store: &Store) -> anyhow::Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn report(store: &Store) -> anyhow::Result<Report> {
-    let usage = store.usage()?;
+fn report(store: &Store, usage: Usage) -> anyhow::Result<Report> {
     let descriptors: HashMap<String, Descriptor> = store
         .references()?
         .into_iter()

@@ -12,8 +12,8 @@ use serde_json::Value;
 use store::Store;
 use tree::{ChangeKind, NodeId, Tree};
 
-use super::tree::{change_letter, change_name};
 use crate::look::Opened;
+use crate::look::changes::{change_letter, change_name};
 use crate::look::names::printable;
 use crate::look::shown::Shown;
 

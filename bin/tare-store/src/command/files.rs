@@ -9,8 +9,8 @@ use serde::Serialize;
 use store::Store;
 use tree::NodeKind;
 
-use super::tree::{change_letter, change_name};
 use crate::find::short;
+use crate::look::changes::{change_letter, change_name};
 use crate::look::listing::{Listing, Row};
 use crate::look::names::printable;
 use crate::look::shown::{Shown, file_size, permissions};

@@ -49,9 +49,7 @@ pub(super) struct Explorer {
 
 impl Explorer {
     pub(super) fn new(name: &str, opened: Opened) -> anyhow::Result<Self> {
-        let changesets: Vec<_> =
-            opened.layers.all().iter().map(|it| it.changeset.clone()).collect();
-        let waste = Waste::of(&changesets)?;
+        let waste = Waste::of(opened.layers.all().iter().map(|layer| &layer.changeset))?;
         let layers = Line::all(&opened);
         let mut explorer = Self {
             name: name.to_owned(),

@@ -1,5 +1,7 @@
 //! What the commands that look inside images share: which layer is meant, and how a file is shown.
 
+pub(crate) mod branches;
+pub(crate) mod changes;
 pub(crate) mod listing;
 pub(crate) mod names;
 pub(crate) mod shown;

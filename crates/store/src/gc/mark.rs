@@ -49,8 +49,7 @@ impl<'a> Marker<'a> {
     ) -> Result<Self, Error> {
         let mut marker = Self::new(store);
         for entry in store.read_index()?.entries {
-            marker.queue.extend(index::digest(&entry));
-            marker.check_named(&entry)?;
+            marker.queue.push(marker.named(&entry)?);
         }
         for lease in store.living_leases(keep_dead)? {
             marker.queue.extend(lease.holds);
@@ -79,16 +78,21 @@ impl<'a> Marker<'a> {
         Ok(())
     }
 
-    /// What the index names must be there: nobody knows which layers are those of an image whose
-    /// manifest is lost, and they may be all that is left of it.
-    pub(super) fn check_named(&self, entry: &Value) -> Result<(), Error> {
-        let Some(descriptor) = index::descriptor(entry) else { return Ok(()) };
-        let media_type = descriptor.media_type().to_string();
-        let read = media_type::is_manifest(&media_type) || media_type::is_index(&media_type);
-        if read && index::digest(entry).is_some() {
-            self.store.read_blob(&descriptor)?;
+    /// What an entry of the index names. It must be there: nobody knows which layers are those of an image
+    /// whose manifest is lost, or whose entry makes no sense, and they may be all that is left of it.
+    pub(super) fn named(&self, entry: &Value) -> Result<Digest, Error> {
+        let Some(digest) = index::digest(entry) else {
+            let what = entry.get("digest").map_or_else(|| "none".to_owned(), Value::to_string);
+            let source = serde::de::Error::custom(format!("the digest of an entry is {what}"));
+            return Err(Error::Json { path: self.store.index_path(), source });
+        };
+        if let Some(descriptor) = index::descriptor(entry) {
+            let media_type = descriptor.media_type().to_string();
+            if media_type::is_manifest(&media_type) || media_type::is_index(&media_type) {
+                self.store.read_blob(&descriptor)?;
+            }
         }
-        Ok(())
+        Ok(digest)
     }
 
     /// Queues what a manifest or an index refers to. A blob is taken for one by its content: the

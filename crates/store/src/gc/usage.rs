@@ -18,6 +18,8 @@ use crate::{Error, Store, files, index, lock};
 /// What the store takes, in bytes on disk. Nothing is counted twice, so that the sum is all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
+    /// Whether the index and all that it names can be understood. Where not, gc removes nothing.
+    pub is_known: bool,
     /// Blobs, but for those that only the build cache has. `total` is the number of images.
     pub images: Room,
     /// Uncompressed layers that are no blobs, their tables of contents, and what they were compressed to.
@@ -84,7 +86,8 @@ impl Store {
     /// The index or a directory cannot be read.
     pub fn usage(&self) -> Result<Usage, Error> {
         let holders = Holders::of(self)?;
-        let mut usage = Usage { by_image: holders.images(), ..Usage::default() };
+        let mut usage =
+            Usage { is_known: holders.collects(), by_image: holders.images(), ..Usage::default() };
         let found = Found::of(self)?;
         holders.count(&found, &mut usage);
         holders.build_cache(self, &mut usage.build_cache)?;
@@ -99,6 +102,8 @@ impl Store {
 /// Who holds what.
 struct Holders {
     images: BTreeMap<Digest, Named>,
+    /// Whether every entry of the index says what it names.
+    is_known: bool,
     leases: Vec<Held>,
     /// What bundles hold, with all that this refers to.
     leased: HashSet<Digest>,
@@ -123,12 +128,16 @@ impl Holders {
     fn of(store: &Store) -> Result<Self, Error> {
         let mut marker = Marker::new(store);
         let mut images: BTreeMap<Digest, Named> = BTreeMap::new();
+        let mut is_known = true;
         for entry in store.read_index()?.entries {
-            let Some(digest) = index::digest(&entry) else { continue };
+            let Some(digest) = index::digest(&entry) else {
+                is_known = false;
+                continue;
+            };
             let image = images.entry(digest).or_default();
             image.names.push(index::name(&entry).map(str::to_owned));
             if image.holds.is_empty() {
-                let holds = marker.check_named(&entry).and_then(|()| marker.closure(vec![digest]));
+                let holds = marker.named(&entry).and_then(|digest| marker.closure(vec![digest]));
                 image.is_readable = holds.is_ok();
                 image.holds = holds.unwrap_or_else(|_| HashSet::from([digest]));
             }
@@ -148,7 +157,8 @@ impl Holders {
         marker.marked.since = leases.iter().filter_map(|lease| lease.since).min();
         let cache = survey::survey(&mut marker)?;
         let cached = cache.units.iter().flat_map(|unit| unit.holds.iter().copied()).collect();
-        Ok(Self { images, leases, leased, named, cache, cached, marked: marker.marked })
+        let marked = marker.marked;
+        Ok(Self { images, is_known, leases, leased, named, cache, cached, marked })
     }
 
     fn images(&self) -> Vec<ImageUsage> {
@@ -215,7 +225,7 @@ impl Holders {
 
     /// Whether gc would do anything: not where nobody knows what an image holds.
     fn collects(&self) -> bool {
-        self.images.values().all(|image| image.is_readable)
+        self.is_known && self.images.values().all(|image| image.is_readable)
     }
 
     /// What the builder keeps in its own directory, but for the directories that stay when all is gone.
