@@ -32,7 +32,7 @@ pub(super) struct Decoded {
 pub(super) type Reading = fn(&mut dyn Read) -> Result<Changeset, ReadError>;
 
 /// Decompresses `input` by its first bytes, gives the tar to `sink` piece by piece, and reads it.
-/// The sink gets all of it, malformed or not, unless it fails itself.
+/// The sink gets all of it, unless it fails itself, or the tar is malformed: then the rest is not decompressed.
 pub(super) fn decode<R: Read + Send>(
     input: &mut R,
     sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
@@ -44,7 +44,9 @@ pub(super) fn decode<R: Read + Send>(
         let producer = scope.spawn(move || produce(input, &chunks, &empty));
         let mut tee = Tee { queue, give_back, chunk: Vec::new(), served: 0, sink, failed: Ok(()) };
         let changeset = read(&mut tee);
-        tee.drain();
+        if changeset.is_ok() {
+            tee.drain();
+        }
         let failed = tee.end();
         let stream = producer.join().expect("the decompressors do not panic");
         Decoded { stream, sink: failed, changeset }
