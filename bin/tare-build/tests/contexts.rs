@@ -108,7 +108,7 @@ fn names_for_contexts() {
     }
     for (context, words) in [
         ("target:x", "bake"),
-        ("/no/such", "neither a directory"),
+        ("/no/such", "there is no directory"),
         ("oci-layout:///no/such", "is not in the store"),
     ] {
         let said = machine.tare_build(&[&format!("--build-context=other={context}"), "ctx"]);

@@ -68,6 +68,7 @@ impl Unpacked {
         let ["1", its_inode, seconds, nanoseconds, owner, namespace] = words[..] else {
             return None;
         };
+        let its_inode: u64 = its_inode.parse().ok()?;
         let at =
             Timestamp { seconds: seconds.parse().ok()?, nanoseconds: nanoseconds.parse().ok()? };
         let owner = match owner.split_once(':') {
@@ -75,7 +76,7 @@ impl Unpacked {
             None => None,
         };
         Some(Self {
-            at: (its_inode.parse() == Ok(inode)).then_some(at),
+            at: (its_inode == inode).then_some(at),
             owner,
             in_namespace: namespace == "namespace",
             note: bytes[end + 1..].to_vec(),
