@@ -25,6 +25,7 @@ mod inside;
 mod listed;
 mod mount;
 mod network;
+mod open;
 mod prepare;
 mod remove;
 mod unmount;

@@ -13,6 +13,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use crate::Error;
+use crate::open::DIRECTORY;
 
 /// Below this depth, directories are first moved up: a container may nest them deeper than a process
 /// may have files open.
@@ -124,9 +125,6 @@ fn move_up(root: &OwnedFd, directory: &OwnedFd, name: &CStr, moved: &mut u64) ->
         }
     }
 }
-
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Opens a directory that is to be emptied. What is mounted there is somebody's: EXDEV.
 fn open(at: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {

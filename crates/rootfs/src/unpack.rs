@@ -19,12 +19,13 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, ResolveFlags, flock, linkat,
-    makedev, mkdirat, mknodat, openat, openat2, statat, symlinkat, unlinkat,
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, linkat, makedev, mkdirat, mknodat,
+    openat, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 use tree::{Device, FileContent, LayerPath, Metadata, Node, NodeId, NodeKind, Tree};
 
+use crate::open::{self, DIRECTORY};
 use crate::remove::{clear, remove};
 use crate::{Base, Error, LayerTar, Unpacked, ids};
 use content::Tars;
@@ -119,11 +120,8 @@ fn write(
     target: &Path,
     options: Options<'_>,
 ) -> Result<(), Error> {
-    let root = openat(CWD, target, DIRECTORY, Mode::empty()).map_err(Error::io("open", target))?;
-    let base = options.base.and_then(|base| {
-        let root = openat(CWD, &base.path, DIRECTORY, Mode::empty()).ok()?;
-        Some((&base.tree, root))
-    });
+    let root = open::directory(target)?;
+    let base = options.base.and_then(|base| Some((&base.tree, open::directory(&base.path).ok()?)));
     let mut unpacker = Unpacker {
         tree,
         tars: Tars::open(layers)?,
@@ -152,8 +150,6 @@ fn write(
     }
 }
 
-pub(crate) const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const NEW_FILE: OFlags = OFlags::WRONLY
     .union(OFlags::CREATE)
     .union(OFlags::EXCL)
@@ -164,7 +160,7 @@ const PRIVATE: Mode = Mode::RUSR.union(Mode::WUSR);
 /// Sees to it that the directory is empty, and that no other process unpacks into it until the result is dropped:
 /// the one that fails would take the other's files away.
 fn refuse_content(target: &Path) -> Result<OwnedFd, Error> {
-    let root = openat(CWD, target, DIRECTORY, Mode::empty()).map_err(Error::io("open", target))?;
+    let root = open::directory(target)?;
     if flock(&root, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
         return Err(Error::NotEmpty(target.to_owned()));
     }
@@ -255,7 +251,7 @@ impl Unpacker<'_> {
     }
 
     fn open_directory(&self, path: &LayerPath) -> Result<OwnedFd, Errno> {
-        open_below(&self.root, path)
+        open::below(&self.root, path, DIRECTORY)
     }
 
     fn make_directory(&self, path: &LayerPath) -> Result<(), Errno> {
@@ -295,10 +291,12 @@ impl Unpacker<'_> {
             other.kind == node.kind && other.metadata == node.metadata
         });
         is_same
-            && open_below(root, &path.parent().unwrap_or_default()).is_ok_and(|directory| {
-                let flags = AtFlags::empty();
-                linkat(&directory, name(path), self.parent(), name(path), flags).is_ok()
-            })
+            && open::below(root, &path.parent().unwrap_or_default(), DIRECTORY).is_ok_and(
+                |directory| {
+                    let flags = AtFlags::empty();
+                    linkat(&directory, name(path), self.parent(), name(path), flags).is_ok()
+                },
+            )
     }
 
     fn make_special(&self, path: &LayerPath, node: &Node) -> Result<(), Error> {
@@ -358,12 +356,6 @@ impl Unpacker<'_> {
 
 fn is_device(node: &Node) -> bool {
     matches!(node.kind, NodeKind::CharDevice(_) | NodeKind::BlockDevice(_))
-}
-
-fn open_below(root: &OwnedFd, path: &LayerPath) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    let path = if path.is_root() { b"." } else { path.as_bytes() };
-    openat2(root, path, DIRECTORY, Mode::empty(), resolve)
 }
 
 /// The path of a file of the tree on the disk, for messages.

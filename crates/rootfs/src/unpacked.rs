@@ -12,11 +12,11 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, XattrFlags, fgetxattr, fsetxattr, fstat, openat};
+use rustix::fs::{XattrFlags, fgetxattr, fsetxattr, fstat};
 use rustix::io::Errno;
 use tree::Timestamp;
 
-use crate::{Error, ids};
+use crate::{Error, ids, open};
 
 /// The attribute. What starts with `user.tare.` never stands in a layer.
 const NAME: &str = "user.tare.unpacked";
@@ -49,8 +49,7 @@ impl Unpacked {
     /// # Errors
     /// It cannot be opened.
     pub fn read(directory: &Path) -> Result<Option<Self>, Error> {
-        let open = openat(CWD, directory, crate::unpack::DIRECTORY, Mode::empty())
-            .map_err(Error::io("open", directory))?;
+        let open = open::directory(directory)?;
         let mut bytes = vec![0; MAX];
         let length = match fgetxattr(&open, NAME, &mut bytes[..]) {
             Ok(length) => length,

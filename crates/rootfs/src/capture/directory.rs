@@ -5,12 +5,12 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, fstat, openat};
+use rustix::fs::fstat;
 use tree::{Entry, EntryKind, LayerPath, LayerSink, LayerWriter, Metadata};
 
 use super::scan::{self, Found, Scan, What};
-use super::{DIRECTORY, FILE, Lower, compare, content, list};
-use crate::{Error, Unpacked};
+use super::{Lower, compare, content, list};
+use crate::{Error, Unpacked, open};
 
 /// Writes what was changed in `directory` since `lower` was unpacked into it, to `out`, sorted by path. The time of
 /// a directory is a change, too. Sockets are left out, since no layer can hold them.
@@ -24,8 +24,7 @@ pub fn capture_directory<W: LayerSink>(
     unpacked: &Unpacked,
     out: &mut LayerWriter<W>,
 ) -> Result<(), Error> {
-    let root =
-        openat(CWD, directory, DIRECTORY, Mode::empty()).map_err(Error::io("open", directory))?;
+    let root = open::directory(directory)?;
     let Scan { found, inodes } = scan::scan(directory, &root, lower, unpacked)?;
     let mut writer =
         Writer { directory, root, out, inodes, written: HashMap::new(), parents: Vec::new() };
@@ -70,7 +69,7 @@ impl<W: LayerSink> Writer<'_, W> {
                 Some(first) => self.append(path, EntryKind::HardLink(first), metadata),
                 None => self.file(&path, &metadata, &stat),
             },
-            What::Directory(_) | What::Same => Ok(()),
+            What::Directory(_) => Ok(()),
         }
     }
 
@@ -112,9 +111,7 @@ impl<W: LayerSink> Writer<'_, W> {
     ) -> Result<(), Error> {
         let failed =
             |verb, error| Error::io(verb, &list::on_disk(self.directory, path, b""))(error);
-        let open = |flags| scan::open_below(&self.root, path, flags);
-        let quiet = rustix::fs::OFlags::NOATIME | rustix::fs::OFlags::NONBLOCK;
-        let file = open(FILE | quiet).or_else(|_| open(FILE)).map_err(|e| failed("open", e))?;
+        let file = open::file(&self.root, path.as_bytes()).map_err(|e| failed("open", e))?;
         let file = File::from(file);
         let now = fstat(&file).map_err(|e| failed("read", e))?;
         if !compare::same_state(&now, stat) {

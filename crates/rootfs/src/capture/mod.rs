@@ -23,10 +23,11 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2};
+use rustix::fs::{Stat, fstat};
 use rustix::io::Errno;
 use tree::{Entry, EntryKind, LayerPath, LayerSink, LayerWriter, Metadata, NodeId, Tree};
 
+use crate::open::{self, DIRECTORY};
 use crate::{Error, LayerTar, xattrs};
 use compare::Comparison;
 use list::{Child, Kind, Opaque};
@@ -57,10 +58,9 @@ pub fn capture<W: LayerSink>(
     out: &mut LayerWriter<W>,
     exclude: &[LayerPath],
 ) -> Result<(), Error> {
-    let root = openat(CWD, upper, DIRECTORY, Mode::empty()).map_err(Error::io("open", upper))?;
     let capture = Capture {
         upper,
-        root,
+        root: open::directory(upper)?,
         lower,
         out,
         exclude,
@@ -70,10 +70,6 @@ pub fn capture<W: LayerSink>(
     };
     capture.run()
 }
-
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 struct Capture<'a, W: LayerSink> {
     upper: &'a Path,
@@ -122,7 +118,8 @@ impl<W: LayerSink> Capture<'_, W> {
 
     /// Reads a directory and goes into it. `below` is what the lower tree has at its path.
     fn enter(&mut self, path: LayerPath, below: Option<NodeId>) -> Result<(), Error> {
-        let open = self.open(&path, DIRECTORY)?;
+        let open = open::below(&self.root, &path, DIRECTORY);
+        let open = open.map_err(|error| self.lost(&path, error))?;
         let read = |error| self.io("read", &path)(error);
         let stat = fstat(&open).map_err(read)?;
         let mut attributes = xattrs::all_of_file(&open).map_err(|e| self.io("read", &path)(e))?;
@@ -219,7 +216,9 @@ impl<W: LayerSink> Capture<'_, W> {
     }
 
     fn file(&mut self, path: LayerPath, stat: &Stat, below: Option<NodeId>) -> Result<(), Error> {
-        let file = File::from(self.open_file(&path)?);
+        let file =
+            open::file(&self.root, path.as_bytes()).map_err(|error| self.lost(&path, error))?;
+        let file = File::from(file);
         let before = fstat(&file).map_err(|e| self.io("read", &path)(e))?;
         if !compare::same_state(&before, stat) {
             return Err(Error::Changed(path));
@@ -299,25 +298,12 @@ impl<W: LayerSink> Capture<'_, W> {
         Ok(())
     }
 
-    fn open(&self, path: &LayerPath, flags: OFlags) -> Result<OwnedFd, Error> {
-        self.try_open(path, flags).map_err(|error| match error {
-            Errno::NOENT | Errno::LOOP | Errno::NOTDIR => Error::Changed(path.clone()),
-            error => self.io("open", path)(error),
-        })
-    }
-
-    /// Opens a file, without leaving a trace in its access time where that is allowed.
-    fn open_file(&self, path: &LayerPath) -> Result<OwnedFd, Error> {
-        match self.try_open(path, FILE | OFlags::NOATIME) {
-            Ok(file) => Ok(file),
-            Err(_) => self.open(path, FILE),
+    /// What was there a moment ago and cannot be opened.
+    fn lost(&self, path: &LayerPath, error: Errno) -> Error {
+        match open::is_change(error) {
+            true => Error::Changed(path.clone()),
+            false => self.io("open", path)(error),
         }
-    }
-
-    fn try_open(&self, path: &LayerPath, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let name = if path.is_root() { b".".as_slice() } else { path.as_bytes() };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        openat2(&self.root, name, flags, Mode::empty(), resolve)
     }
 
     fn io<E: Into<std::io::Error>>(

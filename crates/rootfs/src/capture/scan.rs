@@ -8,17 +8,15 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, major, minor, openat, openat2,
-    readlinkat, statat,
-};
+use rustix::fs::{AtFlags, Dir, FileType, Stat, fstat, major, minor, readlinkat, statat};
 use rustix::io::Errno;
 use tree::{
     Device, Entry, EntryKind, LayerPath, Metadata, Node, NodeId, NodeKind, Timestamp, Xattrs,
 };
 
 use super::compare::{self, Comparison};
-use super::{DIRECTORY, Lower, list};
+use super::{Lower, list};
+use crate::open::{self, DIRECTORY};
 use crate::{Error, Unpacked, xattrs};
 
 /// One name of the directory or of the tree.
@@ -38,8 +36,6 @@ pub(super) enum What {
     /// As it was when it was looked at.
     File(Metadata, Box<Stat>),
     Special(EntryKind, Metadata),
-    /// Like the tree's; kept as it has several names.
-    Same,
 }
 
 /// What is found, sorted by path: all directories, all that changed, and the file of each of the names that lead to
@@ -116,7 +112,7 @@ struct Scanner<'a> {
 
 impl Scanner<'_> {
     fn directory(&mut self, path: LayerPath, below: Option<NodeId>) -> Result<(), Error> {
-        let open = open_below(self.root, &path, DIRECTORY).map_err(|e| self.lost(&path, e))?;
+        let open = open::below(self.root, &path, DIRECTORY).map_err(|e| self.lost(&path, e))?;
         let stat = fstat(&open).map_err(|e| self.io("examine", &path, e))?;
         if stat.st_dev != self.device {
             return Err(Error::Foreign { mountpoint: list::on_disk(self.directory, &path, b"") });
@@ -192,21 +188,18 @@ impl Scanner<'_> {
             _ => {}
         }
         let node = below.map(|id| self.lower.tree.node(id));
-        let what = match node.is_some_and(|node| self.is_untouched(&stat, node)) {
-            true => What::Same,
-            false => self.compare(parent, &path, name, &stat, node)?,
-        };
-        let changed = !matches!(what, What::Same);
         let has_names = stat.st_nlink > 1 || node.is_some_and(|node| node.links > 1);
+        let is_untouched = node.is_some_and(|node| self.is_untouched(&stat, node));
+        if is_untouched && !has_names {
+            return Ok(());
+        }
+        // One of several names may have to be written for the sake of another.
+        let (what, file) = self.read(parent, &path, name, &stat, node)?;
+        let changed = !is_untouched && !self.is_same(&path, &what, file.as_ref(), node)?;
         if has_names {
             self.inodes.insert(path.clone(), stat.st_ino);
         }
         if changed || has_names {
-            let what = match what {
-                // It may have to be written for the sake of another of its names.
-                What::Same => self.read(parent, &path, name, &stat, node)?.0,
-                what => what,
-            };
             self.found.push(Found { path, what, changed, below });
         }
         Ok(())
@@ -229,28 +222,26 @@ impl Scanner<'_> {
         is_kind && self.unpacked.is_untouched(changed) && list::mtime(stat) == node.metadata.mtime
     }
 
-    fn compare(
+    /// Whether what is there is what the tree has.
+    fn is_same(
         &self,
-        parent: &OwnedFd,
         path: &LayerPath,
-        name: &[u8],
-        stat: &Stat,
+        what: &What,
+        file: Option<&File>,
         node: Option<&Node>,
-    ) -> Result<What, Error> {
-        let (what, file) = self.read(parent, path, name, stat, node)?;
-        let Some(node) = node else { return Ok(what) };
-        let is_same = match (&what, file) {
+    ) -> Result<bool, Error> {
+        let Some(node) = node else { return Ok(false) };
+        match (what, file) {
             (What::File(metadata, stat), Some(file)) => {
                 let comparison = Comparison { layers: self.lower.layers, node };
-                comparison.same_file(&file, metadata, stat.st_size as u64)?
+                comparison.same_file(file, metadata, stat.st_size as u64)
             }
             (What::Special(kind, metadata), _) => {
                 let (kind, metadata) = (kind.clone(), metadata.clone());
-                compare::same_special(&Entry { path: path.clone(), kind, metadata }, node)
+                Ok(compare::same_special(&Entry { path: path.clone(), kind, metadata }, node))
             }
-            _ => false,
-        };
-        Ok(if is_same { What::Same } else { what })
+            _ => Ok(false),
+        }
     }
 
     /// What a name stands for; a file is open then.
@@ -272,7 +263,8 @@ impl Scanner<'_> {
                 EntryKind::Symlink(target.map_err(|e| self.io("read", path, e))?.into_bytes())
             }
             _ => {
-                let file = open_file(parent, name).map_err(|e| self.lost(path, e))?;
+                let file = open::file(parent, name).map_err(|e| self.lost(path, e))?;
+                let file = File::from(file);
                 let now = fstat(&file).map_err(|e| self.io("read", path, e))?;
                 if !compare::same_state(&now, stat) {
                     return Err(Error::Changed(path.clone()));
@@ -315,32 +307,13 @@ impl Scanner<'_> {
 
     /// What was there a moment ago.
     fn lost(&self, path: &LayerPath, error: Errno) -> Error {
-        match error {
-            Errno::NOENT | Errno::LOOP | Errno::NOTDIR => Error::Changed(path.clone()),
-            error => self.io("open", path, error),
+        match open::is_change(error) {
+            true => Error::Changed(path.clone()),
+            false => self.io("open", path, error),
         }
     }
 
     fn io(&self, verb: &'static str, path: &LayerPath, error: impl Into<std::io::Error>) -> Error {
         Error::io(verb, &list::on_disk(self.directory, path, b""))(error)
     }
-}
-
-/// Opens what is below a directory; no link is followed.
-pub(super) fn open_below(
-    root: &OwnedFd,
-    path: &LayerPath,
-    flags: OFlags,
-) -> Result<OwnedFd, Errno> {
-    let name = if path.is_root() { b".".as_slice() } else { path.as_bytes() };
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    openat2(root, name, flags, Mode::empty(), resolve)
-}
-
-/// Opens a file, without leaving a trace in its access time where that is allowed.
-fn open_file(parent: &OwnedFd, name: &[u8]) -> Result<File, Errno> {
-    // A pipe in its place would keep who opens it.
-    let flags = super::FILE | OFlags::NONBLOCK;
-    let open = |flags| openat(parent, name, flags, Mode::empty()).map(File::from);
-    open(flags | OFlags::NOATIME).or_else(|_| open(flags))
 }

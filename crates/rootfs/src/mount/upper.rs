@@ -7,13 +7,12 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use rustix::fs::{
-    CWD, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fsetxattr,
-    fstat, futimens, openat,
+    Gid, Mode, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fsetxattr, fstat, futimens,
 };
 
 use super::ReadWrite;
 use super::lower::Lower;
-use crate::{Error, xattrs};
+use crate::{Error, open, xattrs};
 
 /// The opened directories.
 pub(super) struct Upper {
@@ -26,12 +25,12 @@ pub(super) struct Upper {
 pub(super) fn open(rw: &ReadWrite, lower: &Lower) -> Result<Upper, Error> {
     make(&rw.upper)?;
     make(&rw.work)?;
-    let upper = open_directory(&rw.upper)?;
+    let upper = open::directory(&rw.upper)?;
     // Overlayfs leaves a directory in its work directory, the first time that it is mounted.
     if fs::read_dir(&rw.work).map_err(Error::io("read", &rw.work))?.next().is_none() {
         take_after(&upper, lower).map_err(Error::io("set the attributes of", &rw.upper))?;
     }
-    Ok(Upper { upper, work: open_directory(&rw.work)?, volatile: rw.volatile })
+    Ok(Upper { upper, work: open::directory(&rw.work)?, volatile: rw.volatile })
 }
 
 /// Makes a directory that nobody else may enter, unless it is there.
@@ -55,9 +54,4 @@ fn take_after(upper: &OwnedFd, lower: &Lower) -> io::Result<()> {
     let mtime = Timespec { tv_sec: root.st_mtime as _, tv_nsec: root.st_mtime_nsec as _ };
     futimens(upper, &Timestamps { last_access: mtime, last_modification: mtime })?;
     Ok(())
-}
-
-fn open_directory(path: &Path) -> Result<OwnedFd, Error> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(CWD, path, flags, Mode::empty()).map_err(Error::io("open", path))
 }
