@@ -1,7 +1,6 @@
 //! A failed build in words: where, why, and what to try.
 
 use std::fmt;
-use std::io;
 
 use build::Error;
 use dockerfile::nearest;
@@ -96,9 +95,7 @@ fn hints(error: &Error) -> Vec<String> {
 /// What to do where the cause is a disk without room.
 fn full_disk(error: &(dyn std::error::Error + 'static)) -> Option<String> {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    let full = causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| {
-        matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-    });
+    let full = causes.filter_map(|cause| cause.downcast_ref()).any(store::is_full_disk);
     full.then(|| ROOM.to_owned())
 }
 

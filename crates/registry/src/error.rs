@@ -109,7 +109,7 @@ impl Error {
             Self::Store { source, .. } | Self::Read { source, .. } if source.is_full_disk() => {
                 Some(MAKE_ROOM.to_owned())
             }
-            Self::Write { source, .. } if is_full_disk(source) => Some(MAKE_ROOM.to_owned()),
+            Self::Write { source, .. } if store::is_full_disk(source) => Some(MAKE_ROOM.to_owned()),
             Self::Registries(RegistriesError::Ambiguous { candidates, .. }) => {
                 let first = candidates.first().map(|name| name.familiar()).unwrap_or_default();
                 Some(format!("write it whole: {first}"))
@@ -153,11 +153,6 @@ impl Error {
     pub(crate) fn store(what: impl Into<String>, source: store::Error) -> Self {
         Self::Store { what: what.into(), source: Box::new(source) }
     }
-}
-
-fn is_full_disk(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
 
 /// What is pushed goes to a registry; everything else is about what is there.

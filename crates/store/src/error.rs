@@ -223,9 +223,13 @@ impl Error {
 
     /// Whether the cause is a full disk or an exhausted quota.
     pub fn is_full_disk(&self) -> bool {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-        matches!(self, Self::Io { source, .. } if full.contains(&source.kind()))
+        matches!(self, Self::Io { source, .. } if is_full_disk(source))
     }
+}
+
+/// Whether an error tells of a full disk or an exhausted quota.
+pub fn is_full_disk(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// An error that passes through an `io::Error` on its way out of a reader or writer.

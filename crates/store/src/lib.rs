@@ -58,7 +58,7 @@ use ::image::ChainId;
 
 pub use blob::{Blob, BlobReader, BlobWriter, CheckedBlob};
 pub use disk_usage::DiskUsage;
-pub use error::Error;
+pub use error::{Error, is_full_disk};
 pub use fsck::{FsckOptions, FsckReport, Problem};
 pub use gc::{
     BundleUsage, CacheLimit, Garbage, GarbageKind, GcOptions, GcReport, ImageUsage, Removal, Room,
