@@ -10,6 +10,8 @@ use image::{DiffId, Digest};
 use registry::Event;
 use store::OutgoingEvent;
 
+use crate::find::short;
+
 /// The options of each command that shows progress.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProgressFlags {
@@ -91,19 +93,19 @@ impl registry::Progress for Bars {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Started { digest, size } => {
-                self.begin(Subject::Blob(digest), short(&digest), size);
+                self.begin(Subject::Blob(digest), short(digest), size);
             }
             Event::Received { digest, bytes } => self.add(Subject::Blob(digest), bytes),
             Event::Done { digest } => {
                 if let Some((bar, size)) = self.lock().remove(&Subject::Blob(digest)) {
-                    bar.done(format_args!("{} {}", short(&digest), cli::bytes(size)));
+                    bar.done(format_args!("{} {}", short(digest), cli::bytes(size)));
                 }
             }
             Event::Known { digest, .. } => {
-                self.progress.line(format_args!("{} exists already", short(&digest)));
+                self.progress.line(format_args!("{} exists already", short(digest)));
             }
             Event::Mounted { digest, from } => {
-                self.progress.line(format_args!("{} comes from {from}", short(&digest)));
+                self.progress.line(format_args!("{} comes from {from}", short(digest)));
             }
             Event::Compressing { diff_id, size } => self.compressing(diff_id, size),
             Event::Compressed { diff_id, bytes } => self.compressed(diff_id, bytes),
@@ -119,9 +121,4 @@ impl registry::Progress for Bars {
             _ => {}
         }
     }
-}
-
-/// As docker shows a blob.
-fn short(digest: &Digest) -> String {
-    digest.hex().chars().take(12).collect()
 }

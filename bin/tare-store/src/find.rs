@@ -1,5 +1,7 @@
 //! Images by the names that users give them.
 
+use std::fmt;
+
 use anyhow::{Context as _, anyhow};
 use cli::ErrorExt as _;
 use image::{Descriptor, Platform, Reference};
@@ -52,8 +54,8 @@ pub(crate) fn familiar(name: &str) -> String {
 }
 
 /// The short form of a digest, as tables show it.
-pub(crate) fn short(digest: &str) -> String {
-    digest.trim_start_matches("sha256:").chars().take(12).collect()
+pub(crate) fn short(digest: impl fmt::Display) -> String {
+    digest.to_string().trim_start_matches("sha256:").chars().take(12).collect()
 }
 
 /// The size of a layer's tar in bytes where it is known: of the tar at rest, or of a blob that is one.

@@ -11,7 +11,6 @@ mod config;
 mod matching;
 
 use std::collections::BTreeMap;
-
 use std::io;
 use std::path::{Path, PathBuf};
 

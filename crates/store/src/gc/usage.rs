@@ -1,7 +1,7 @@
 //! What takes how much room, and for whom: what `df` shows. From file metadata and the small documents; no layer
 //! is read.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -250,7 +250,7 @@ impl Holders {
     }
 
     fn bundles(&self, usage: &mut Usage) {
-        let paths: std::collections::BTreeSet<&PathBuf> =
+        let paths: BTreeSet<&PathBuf> =
             self.leases.iter().filter_map(|lease| lease.bundle.as_ref()).collect();
         for path in paths {
             let bytes = DiskUsage::default().add(path);
