@@ -121,65 +121,50 @@ fn main() -> ExitCode {
     cli::run("tare-store", || dispatch(cli::parse()?))
 }
 
-fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let command = match arguments.command {
-        // The commands that need no store.
+fn dispatch(Arguments { store: place, command }: Arguments) -> anyhow::Result<ExitCode> {
+    let store = || anyhow::Ok(Store::open(&place.path()?)?);
+    // Where it can be done, with what belongs to other ids of the user.
+    let own_store = || rootless::try_enter().and_then(|_| store());
+    match command {
+        Command::Pull(arguments) => command::pull::run(&arguments, &store()?),
+        Command::Push(arguments) => command::push::run(&arguments, &store()?),
+        Command::Copy(arguments) => command::copy::run(&arguments, &store()?),
+        Command::Serve(arguments) => command::serve::run(&arguments, &store()?),
+        Command::Fetch(arguments) => command::fetch::run(&arguments, &store()?),
+        Command::Import(arguments) => command::import::run(&arguments, &store()?),
+        Command::Export(arguments) => command::export::run(&arguments, &store()?),
+        Command::Save(arguments) => command::save::run(&arguments, &store()?),
+        Command::Load(arguments) => command::load::run(&arguments, &store()?),
+        Command::Ls(arguments) => command::ls::run(&arguments, &store()?),
+        Command::Inspect(arguments) => command::inspect::run(&arguments, &store()?),
+        Command::History(arguments) => command::history::run(&arguments, &store()?),
+        Command::Tree(arguments) => command::tree::run(&arguments, &store()?),
+        Command::Cat(arguments) => command::cat::run(&arguments, &store()?),
+        Command::Diff(arguments) => command::diff::run(&arguments, &store()?),
+        Command::Files(arguments) => command::files::run(&arguments, &store()?),
+        Command::WhichLayer(arguments) => command::files::which(&arguments, &store()?),
+        Command::Explore(arguments) => explore::run(&arguments, &store()?),
+        Command::Analyze(arguments) => command::analyze::run(&arguments, &store()?),
+        Command::Tag(arguments) => command::tag::run(&arguments, &store()?),
+        Command::Index(arguments) => command::index::run(&arguments, &store()?),
+        Command::Rm(arguments) => command::rm::run(&arguments, &store()?),
+        Command::Gc(arguments) => command::gc::run(&arguments, &own_store()?),
+        Command::Prune(arguments) => command::prune::run(&arguments, &own_store()?),
+        Command::Fsck(arguments) => command::fsck::run(&arguments, &own_store()?),
+        Command::Df(arguments) => command::df::run(&arguments, &own_store()?),
+        Command::Bundle(arguments) => command::bundle::run(&arguments, &store()?),
+        Command::Info(arguments) => {
+            let refused = rootless::try_enter()?;
+            command::info::run(&arguments, &store()?, refused)
+        }
+        Command::Config(arguments) => command::config::run(&arguments, &store()?),
+        Command::Unpack(arguments) => command::unpack::run(&arguments, &store()?),
+        Command::Mount(arguments) => command::mount::run(&arguments, &store()?),
         Command::Unbundle(arguments) => {
             rootless::enter()?;
-            return command::unbundle::run(&arguments);
+            command::unbundle::run(&arguments)
         }
-        Command::Commit(commit) => return command::commit::run(&commit, &arguments.store),
-        Command::Umount(arguments) => return command::mount::umount(&arguments),
-        Command::ListTags(arguments) => return command::remote::tags(&arguments),
-        Command::Referrers(arguments) => return command::remote::referrers(&arguments),
-        Command::Delete(arguments) => return command::remote::delete(&arguments),
-        Command::Login(arguments) => return command::login::run(&arguments),
-        Command::Logout(arguments) => return command::login::logout(&arguments),
-        command => command,
-    };
-    let refused = match command {
-        Command::Gc(_)
-        | Command::Prune(_)
-        | Command::Fsck(_)
-        | Command::Df(_)
-        | Command::Info(_) => rootless::try_enter()?,
-        _ => None,
-    };
-    let store = Store::open(&arguments.store.path()?)?;
-    match command {
-        Command::Pull(arguments) => command::pull::run(&arguments, &store),
-        Command::Push(arguments) => command::push::run(&arguments, &store),
-        Command::Copy(arguments) => command::copy::run(&arguments, &store),
-        Command::Serve(arguments) => command::serve::run(&arguments, &store),
-        Command::Fetch(arguments) => command::fetch::run(&arguments, &store),
-        Command::Import(arguments) => command::import::run(&arguments, &store),
-        Command::Export(arguments) => command::export::run(&arguments, &store),
-        Command::Save(arguments) => command::save::run(&arguments, &store),
-        Command::Load(arguments) => command::load::run(&arguments, &store),
-        Command::Ls(arguments) => command::ls::run(&arguments, &store),
-        Command::Inspect(arguments) => command::inspect::run(&arguments, &store),
-        Command::History(arguments) => command::history::run(&arguments, &store),
-        Command::Tree(arguments) => command::tree::run(&arguments, &store),
-        Command::Cat(arguments) => command::cat::run(&arguments, &store),
-        Command::Diff(arguments) => command::diff::run(&arguments, &store),
-        Command::Files(arguments) => command::files::run(&arguments, &store),
-        Command::WhichLayer(arguments) => command::files::which(&arguments, &store),
-        Command::Explore(arguments) => explore::run(&arguments, &store),
-        Command::Analyze(arguments) => command::analyze::run(&arguments, &store),
-        Command::Tag(arguments) => command::tag::run(&arguments, &store),
-        Command::Index(arguments) => command::index::run(&arguments, &store),
-        Command::Rm(arguments) => command::rm::run(&arguments, &store),
-        Command::Gc(arguments) => command::gc::run(&arguments, &store),
-        Command::Prune(arguments) => command::prune::run(&arguments, &store),
-        Command::Fsck(arguments) => command::fsck::run(&arguments, &store),
-        Command::Df(arguments) => command::df::run(&arguments, &store),
-        Command::Bundle(arguments) => command::bundle::run(&arguments, &store),
-        Command::Info(arguments) => command::info::run(&arguments, &store, refused),
-        Command::Config(arguments) => command::config::run(&arguments, &store),
-        Command::Unpack(arguments) => command::unpack::run(&arguments, &store),
-        Command::Mount(arguments) => command::mount::run(&arguments, &store),
-        Command::Unbundle(arguments) => command::unbundle::run(&arguments),
-        Command::Commit(commit) => command::commit::run(&commit, &arguments.store),
+        Command::Commit(arguments) => command::commit::run(&arguments, &place),
         Command::Umount(arguments) => command::mount::umount(&arguments),
         Command::ListTags(arguments) => command::remote::tags(&arguments),
         Command::Referrers(arguments) => command::remote::referrers(&arguments),

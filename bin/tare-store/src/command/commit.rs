@@ -45,18 +45,16 @@ fn commit(arguments: &Arguments, store: &cli::StoreFlag) -> anyhow::Result<Strin
         rootless::enter()?;
     }
     // The image can only go where its layers are.
-    let store = Store::open(source.store())?;
-    let committed = match &source {
+    let (store, of) = (Store::open(source.store())?, source.image().to_owned());
+    let committed = match source {
         Source::Bundle(_) => bundle::commit(&store, dir, newest)?,
-        Source::Unpacked(unpacked) => bundle::commit_unpacked(&store, dir, unpacked, newest)?,
-        Source::Directory { base, .. } => {
-            bundle::commit_directory(&store, dir, Image::clone(base), newest)?
-        }
+        Source::Unpacked(unpacked) => bundle::commit_unpacked(&store, dir, &unpacked, newest)?,
+        Source::Directory { base, .. } => bundle::commit_directory(&store, dir, *base, newest)?,
     };
     let Committed { base, layer, .. } = committed;
     let mut config = base.config.clone();
     let (layer, diff_id) = layer.unzip();
-    arguments.amend.apply(&mut config, format!("commit of {}", source.image()), diff_id)?;
+    arguments.amend.apply(&mut config, format!("commit of {of}"), diff_id)?;
     let manifest = amend::put(&store, &base, &config, layer, &arguments.name)?;
     Ok(manifest.digest().to_string())
 }
