@@ -18,16 +18,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench_common import sh
+
 APP = Path(__file__).resolve().parent.parent / "examples" / "tutorial"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
-
-
-def sh(*words, **kw):
-    """Runs a command that must succeed; its output is kept for the error."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, **kw)
-    if done.returncode:
-        sys.exit(f"bench: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout.strip()
 
 
 def measure(words):

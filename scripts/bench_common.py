@@ -1,8 +1,19 @@
-"""What the scripts share that time one thing by several peers: turns, medians, the table."""
+"""What the scripts share that time one thing by several peers: commands, turns, medians, the table."""
 
 import statistics
+import subprocess
+import sys
 
 HEAD = "| work | way | median | least | ours ÷ this |\n|---|---|---:|---:|---:|"
+
+
+def sh(*words, **options):
+    """Runs a command that must succeed; gives what it printed."""
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                          **options)
+    if done.returncode:
+        sys.exit(f"bench: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout.strip()
 
 
 def measure(peers, once, runs):

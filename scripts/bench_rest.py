@@ -11,9 +11,10 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
+
+from bench_common import sh
 
 GC_IMAGES, GC_LAYERS = 1000, 48
 LOOK_FILES = 100_000
@@ -21,10 +22,6 @@ FSCK_LAYERS, FSCK_MIB = 4, 1024
 CONFIG = "application/vnd.oci.image.config.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-
-
-def sh(*words):
-    subprocess.run([str(word) for word in words], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 
 def layout_of(bench):
@@ -109,10 +106,8 @@ def layer(bench):
     sh(*bench.tare, store, "unpack", "six", files)
     sh("umoci", "unpack", "--image", f"{other}:six", bundle)
     sh(*bench.podman, "pull", "-q", "--tls-verify=false", bench.image)
-    made = [*map(str, bench.podman), "create", bench.image, "true"]
-    container = subprocess.run(made, check=True, capture_output=True, text=True).stdout.strip()
-    mounted = subprocess.run([*map(str, bench.podman), "mount", container], check=True, capture_output=True, text=True)
-    roots = [files, bundle / "rootfs", Path(mounted.stdout.strip())]
+    container = sh(*bench.podman, "create", bench.image, "true")
+    roots = [files, bundle / "rootfs", Path(sh(*bench.podman, "mount", container))]
     turns = iter(range(1000))
 
     def more():

@@ -21,17 +21,10 @@ import time
 from pathlib import Path
 
 import bench_rest
+from bench_common import sh
 from bench_rest import layout_of
 
 TICK = os.sysconf("SC_CLK_TCK")
-
-
-def sh(*words):
-    """Runs a command that must succeed; gives what it printed."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        sys.exit(f"bench: {' '.join(map(str, words))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout.strip()
 
 
 def cpu_of(pid):
