@@ -100,7 +100,5 @@ fn split(bytes: &[u8]) -> Option<(Header, usize)> {
 }
 
 fn checksum(value: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
-    crc.update(value);
-    crc.sum()
+    crc32fast::hash(value)
 }

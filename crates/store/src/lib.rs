@@ -33,6 +33,7 @@
 
 mod blob;
 mod cache;
+mod decompress;
 mod disk_usage;
 mod error;
 mod files;
@@ -57,6 +58,7 @@ use std::sync::{Arc, Mutex};
 use ::image::ChainId;
 
 pub use blob::{Blob, BlobReader, BlobWriter, CheckedBlob};
+pub use decompress::{Gunzip, decompressed};
 pub use disk_usage::DiskUsage;
 pub use error::{Error, is_full_disk};
 pub use fsck::{FsckOptions, FsckReport, Problem};

@@ -1,12 +1,11 @@
 //! The files of an archive: documents in memory, all else in the store.
 
 use std::collections::HashMap;
-use std::io::{self, BufReader, Read, Write as _};
+use std::io::{self, Read, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use image::Digest;
 use image::manifest::descriptor;
-use image::media_type::Compression;
 use store::{Blob, Store};
 use tar::EntryType;
 
@@ -37,7 +36,8 @@ pub(super) struct Files {
 impl Files {
     /// Reads the whole stream.
     pub(super) fn read<R: Read>(store: &Store, input: R, stop: &AtomicBool) -> Result<Self, Error> {
-        let mut archive = tar::Archive::new(decompressed(input).map_err(Error::Read)?);
+        let mut archive =
+            tar::Archive::new(store::decompressed(input, PIECE).map_err(Error::Read)?);
         let mut files = Self::default();
         let mut count = 0;
         for entry in archive.entries().map_err(unreadable)? {
@@ -98,16 +98,6 @@ impl Files {
         }
         Ok(())
     }
-}
-
-fn decompressed<'a, R: Read + 'a>(input: R) -> io::Result<Box<dyn Read + 'a>> {
-    let mut input = BufReader::with_capacity(PIECE, input);
-    let start = io::BufRead::fill_buf(&mut input)?;
-    Ok(match Compression::of_magic(start) {
-        Compression::None => Box::new(input),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
-    })
 }
 
 fn document(entry: &mut impl Read, name: &str) -> Result<Vec<u8>, Error> {

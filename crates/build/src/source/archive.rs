@@ -158,7 +158,9 @@ fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>
     let whole = io::Cursor::new(head).chain(reader);
     match kind {
         Compression::None => Ok(Box::new(whole)),
-        Compression::Gzip => Ok(Box::new(flate2::read::MultiGzDecoder::new(whole))),
+        Compression::Gzip => {
+            Ok(Box::new(store::Gunzip::new(BufReader::with_capacity(BUFFER, whole))))
+        }
         Compression::Zstd => Ok(Box::new(zstd::Decoder::new(whole)?)),
         Compression::Bzip2 => Ok(Box::new(bzip2::read::MultiBzDecoder::new(whole))),
         Compression::Xz => {

@@ -7,11 +7,12 @@
 //! Inflating costs about as much as hashing, writing and reading together, so two cores are enough.
 //! At most [`QUEUE`] + 2 chunks exist.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
-use image::media_type::Compression;
 use tree::{Changeset, ReadError};
+
+use crate::decompress::{decompressed, fill};
 
 /// Bytes in a chunk.
 const CHUNK: usize = 256 << 10;
@@ -58,15 +59,7 @@ fn produce<R: Read>(
     chunks: &SyncSender<Vec<u8>>,
     empty: &Receiver<Vec<u8>>,
 ) -> io::Result<()> {
-    let mut start = [0; 6];
-    let known = fill(input, &mut start)?;
-    let start = &start[..known];
-    let input = BufReader::with_capacity(CHUNK, start.chain(input));
-    let mut reader: Box<dyn Read + '_> = match Compression::of_magic(start) {
-        Compression::None => Box::new(input),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(input)),
-        Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
-    };
+    let mut reader = decompressed(input, CHUNK)?;
     loop {
         let mut chunk = empty.try_recv().unwrap_or_default();
         chunk.resize(CHUNK, 0);
@@ -77,20 +70,6 @@ fn produce<R: Read>(
             return Ok(());
         }
     }
-}
-
-/// Reads until the buffer is full or the input ends.
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// The reading end of the queue: each chunk goes to the sink before it is read.

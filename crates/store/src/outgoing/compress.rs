@@ -14,7 +14,7 @@ use std::io::{self, Read, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use flate2::Crc;
+use crc32fast::Hasher;
 use image::media_type::Compression;
 
 use super::Recipe;
@@ -74,14 +74,16 @@ struct Output<W> {
     writer: W,
     /// How many pieces were written.
     written: u64,
-    crc: Crc,
+    /// Checksum and length of what the pieces were.
+    crc: Hasher,
+    length: u64,
     failed: io::Result<()>,
 }
 
 /// A compressed piece, and the checksum of what it was.
 struct Pressed {
     bytes: Vec<u8>,
-    crc: Crc,
+    crc: Hasher,
     size: u64,
 }
 
@@ -150,12 +152,13 @@ impl<W: Write> Output<W> {
         if recipe.compression() == Compression::Gzip {
             writer.write_all(&GZIP_HEADER)?;
         }
-        Ok(Self { writer, written: 0, crc: Crc::new(), failed: Ok(()) })
+        Ok(Self { writer, written: 0, crc: Hasher::new(), length: 0, failed: Ok(()) })
     }
 
     fn take(&mut self, pressed: &Pressed) -> io::Result<()> {
         self.writer.write_all(&pressed.bytes)?;
         self.crc.combine(&pressed.crc);
+        self.length += pressed.size;
         self.written += 1;
         Ok(())
     }
@@ -165,8 +168,9 @@ impl<W: Write> Output<W> {
         match recipe.compression() {
             Compression::Gzip => {
                 self.writer.write_all(&LAST_BLOCK)?;
-                self.writer.write_all(&self.crc.sum().to_le_bytes())?;
-                self.writer.write_all(&self.crc.amount().to_le_bytes())?;
+                self.writer.write_all(&self.crc.finalize().to_le_bytes())?;
+                // Modulo 2^32 (RFC 1952, section 2.3.1).
+                self.writer.write_all(&(self.length as u32).to_le_bytes())?;
             }
             // No frame at all would be no zstd.
             Compression::Zstd if self.written == 0 => {
@@ -195,7 +199,7 @@ impl Press {
     }
 
     fn press(&mut self, piece: &[u8]) -> io::Result<Pressed> {
-        let mut crc = Crc::new();
+        let mut crc = Hasher::new();
         let bytes = match self {
             Self::None => piece.to_vec(),
             Self::Gzip(state) => {
