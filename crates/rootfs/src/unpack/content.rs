@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -18,13 +19,43 @@ const SMALL: u64 = 128 << 10;
 /// The open tars of a tree's layers.
 pub(super) struct Tars<'a> {
     layers: &'a [LayerTar],
-    files: Vec<File>,
+    files: Vec<Tar>,
     buffer: Vec<u8>,
+}
+
+/// An open tar, which nobody changes.
+struct Tar {
+    file: File,
+    /// The last run without a hole that was asked for. To look for its end takes tmpfs the time to go over
+    /// all pages up to there, so that is not done for each file.
+    data: Range<u64>,
+}
+
+impl Tar {
+    /// The next run of data in `position..end`: lseek(2), SEEK_DATA.
+    fn next_data(&mut self, position: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
+        if !self.data.contains(&position) {
+            let start = match seek(&self.file, SeekFrom::Data(position)) {
+                Err(Errno::NXIO) => return Ok(None),
+                other => other?,
+            };
+            if start >= end {
+                return Ok(None);
+            }
+            self.data = start..seek(&self.file, SeekFrom::Hole(start))?;
+        }
+        let start = self.data.start.max(position);
+        let stop = self.data.end.min(end);
+        Ok((start < stop).then_some((start, stop)))
+    }
 }
 
 impl<'a> Tars<'a> {
     pub(super) fn open(layers: &'a [LayerTar]) -> Result<Self, Error> {
-        let open = |tar: &LayerTar| File::open(&tar.path).map_err(Error::io("open", &tar.path));
+        let open = |tar: &LayerTar| {
+            let file = File::open(&tar.path).map_err(Error::io("open", &tar.path))?;
+            Ok::<_, Error>(Tar { file, data: 0..0 })
+        };
         let files = layers.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { layers, files, buffer: vec![0; SMALL as usize] })
     }
@@ -39,7 +70,7 @@ impl<'a> Tars<'a> {
         target: &Path,
     ) -> Result<(), Error> {
         let index = layer as usize;
-        let (Some(from), Some(tar)) = (self.files.get(index), self.layers.get(index)) else {
+        let (Some(from), Some(tar)) = (self.files.get_mut(index), self.layers.get(index)) else {
             return Err(Error::MissingLayer(layer));
         };
         let is_failure = |error: &io::Error| error.kind() != io::ErrorKind::UnexpectedEof;
@@ -60,36 +91,23 @@ impl<'a> Tars<'a> {
 }
 
 /// Copies a run; what is a hole in the tar becomes one in the file.
-fn copy_extent(from: &File, extent: &Extent, to: &File, buffer: &mut [u8]) -> io::Result<()> {
+fn copy_extent(from: &mut Tar, extent: &Extent, to: &File, buffer: &mut [u8]) -> io::Result<()> {
     let Extent { file_offset, tar_offset, length } = *extent;
     if length <= SMALL {
-        return copy_small(from, tar_offset, to, file_offset, &mut buffer[..length as usize]);
+        return copy_small(&from.file, tar_offset, to, file_offset, &mut buffer[..length as usize]);
     }
     let end = tar_offset.checked_add(length).ok_or(io::ErrorKind::InvalidData)?;
-    if from.metadata()?.len() < end {
+    if from.file.metadata()?.len() < end {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     let mut position = tar_offset;
-    while let Some((start, stop)) = next_data(from, position, end)? {
-        copy_data(from, start, to, file_offset + (start - tar_offset), stop - start, buffer)?;
+    while let Some((start, stop)) = from.next_data(position, end)? {
+        copy_data(&from.file, start, to, file_offset + (start - tar_offset), stop - start, buffer)?;
         position = stop;
     }
     // A hole at the end still counts.
     let reached = file_offset + length;
     if to.metadata()?.len() < reached { to.set_len(reached) } else { Ok(()) }
-}
-
-/// The next run of data in `position..end`: lseek(2), SEEK_DATA.
-fn next_data(from: &File, position: u64, end: u64) -> io::Result<Option<(u64, u64)>> {
-    let start = match seek(from, SeekFrom::Data(position)) {
-        Err(Errno::NXIO) => return Ok(None),
-        other => other?,
-    };
-    if start >= end {
-        return Ok(None);
-    }
-    let stop = seek(from, SeekFrom::Hole(start))?.min(end);
-    Ok((start < stop).then_some((start, stop)))
 }
 
 fn copy_data(
