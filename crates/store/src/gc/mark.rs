@@ -95,7 +95,7 @@ impl<'a> Marker<'a> {
         Ok(digest)
     }
 
-    /// Queues what a manifest or an index refers to. A blob is taken for one by its content: the
+    /// Queues what a manifest or an index refers to, and marks what a configuration does. A blob is taken for one by its content: the
     /// index may have it from anybody. What is called a tar is not opened.
     fn follow(&mut self, digest: &Digest) -> Result<(), Error> {
         let Some(value) = self.json(digest)? else { return Ok(()) };
@@ -110,22 +110,17 @@ impl<'a> Marker<'a> {
                 }
             }
         }
-        self.queue.extend(value.get("subject").and_then(index::digest));
-        if let Some(config) = value.get("config").and_then(index::digest) {
-            self.queue.push(config);
-            self.follow_config(&config)?;
+        for one in ["subject", "config"] {
+            self.queue.extend(value.get(one).and_then(index::digest));
         }
-        Ok(())
-    }
-
-    /// Marks the layers and the stack of an image.
-    fn follow_config(&mut self, digest: &Digest) -> Result<(), Error> {
-        let Some(value) = self.json(digest)? else { return Ok(()) };
-        // A configuration of something else than an image has no layers to mount.
-        let Ok(config) = serde_json::from_value::<ImageConfig>(value) else { return Ok(()) };
-        let diff_ids = config.rootfs.diff_ids;
-        self.marked.digests.insert(ChainId::of(&diff_ids).into());
-        self.marked.digests.extend(diff_ids.into_iter().map(<DiffId as Into<Digest>>::into));
+        // An image's configuration: its layers and the stack of them.
+        if value.get("rootfs").is_some()
+            && let Ok(config) = serde_json::from_value::<ImageConfig>(value)
+        {
+            let diff_ids = config.rootfs.diff_ids;
+            self.marked.digests.insert(ChainId::of(&diff_ids).into());
+            self.marked.digests.extend(diff_ids.into_iter().map(<DiffId as Into<Digest>>::into));
+        }
         Ok(())
     }
 
