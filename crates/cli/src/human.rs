@@ -4,6 +4,10 @@ use std::time::{Duration, SystemTime};
 
 /// A size in bytes with three digits and decimal units, as docker prints it: `12.3MB`, `1.05GB`.
 pub fn bytes(size: u64) -> String {
+    if size < 1000 {
+        // Most files: without a detour through fractions.
+        return format!("{size}B");
+    }
     scaled(size as f64, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
 }
 

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use tree::{ChangeKind, FileContent, LayerPath, Node, NodeId, NodeKind, Tree};
 
-use crate::content::{Bytes, same};
+use crate::content::{Bytes, Scratch};
 use crate::{Error, Layers};
 
 /// A tree, and the layers that have its bytes.
@@ -57,7 +57,8 @@ pub enum Aspect {
 /// # Errors
 /// A layer's tar cannot be read.
 pub fn compare(old: Side<'_>, new: Side<'_>, times: bool) -> Result<Vec<Difference>, Error> {
-    let comparison = Comparison { old, new, failure: RefCell::new(None) };
+    let (failure, scratch) = (RefCell::default(), RefCell::default());
+    let comparison = Comparison { old, new, failure, scratch };
     let changes = old.tree.diff_by(new.tree, |a, b| comparison.is_same(a, b));
     let mut differences = Vec::new();
     for change in changes {
@@ -77,6 +78,7 @@ struct Comparison<'a> {
     old: Side<'a>,
     new: Side<'a>,
     failure: RefCell<Option<Error>>,
+    scratch: RefCell<Scratch>,
 }
 
 impl Comparison<'_> {
@@ -88,8 +90,10 @@ impl Comparison<'_> {
         if layer(&self.old, a.0) == layer(&self.new, b.0) && a.1 == b.1 {
             return true;
         }
-        let compared = Bytes::of(self.old.layers, a.0, a.1)
-            .and_then(|old| same(old, Bytes::of(self.new.layers, b.0, b.1)?));
+        let compared = Bytes::of(self.old.layers, a.0, a.1).and_then(|old| {
+            let new = Bytes::of(self.new.layers, b.0, b.1)?;
+            self.scratch.borrow_mut().same(old, new)
+        });
         compared.unwrap_or_else(|error| {
             self.failure.borrow_mut().get_or_insert(error);
             false

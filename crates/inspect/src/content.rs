@@ -16,6 +16,9 @@ const PIECE: usize = 128 << 10;
 /// What is shorter is read with its neighbours, in bytes.
 const SMALL: usize = 32 << 10;
 
+/// What lies so many bytes from the window at most is its neighbour.
+const NEAR: u64 = 1 << 20;
+
 impl Layers {
     /// Writes the bytes of the file at `path`, which has no symbolic link in it; holes as zeros.
     ///
@@ -40,22 +43,33 @@ impl Layers {
     }
 }
 
-/// Whether two files have the same bytes.
-pub(crate) fn same(a: Bytes<'_>, b: Bytes<'_>) -> Result<bool, Error> {
-    let (mut a, mut b) = (a, b);
-    if a.content.size != b.content.size {
-        return Ok(false);
-    }
-    let piece = a.piece();
-    let (mut left, mut right) = (vec![0; piece], vec![0; piece]);
-    loop {
-        let length = a.read(&mut left)?;
-        b.read(&mut right[..length])?;
-        if left[..length] != right[..length] {
+/// What files are compared in.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    left: Vec<u8>,
+    right: Vec<u8>,
+}
+
+impl Scratch {
+    /// Whether two files have the same bytes.
+    pub(crate) fn same(&mut self, mut a: Bytes<'_>, mut b: Bytes<'_>) -> Result<bool, Error> {
+        if a.content.size != b.content.size {
             return Ok(false);
         }
-        if length == 0 {
-            return Ok(true);
+        let piece = a.piece();
+        for side in [&mut self.left, &mut self.right] {
+            side.resize(side.len().max(piece), 0);
+        }
+        loop {
+            let (left, right) = (&mut self.left[..piece], &mut self.right[..piece]);
+            let length = a.read(left)?;
+            b.read(&mut right[..length])?;
+            if left[..length] != right[..length] {
+                return Ok(false);
+            }
+            if length == 0 {
+                return Ok(true);
+            }
         }
     }
 }
@@ -122,11 +136,10 @@ impl LayerFiles {
         let start = match covered(&window) {
             Some(start) => start,
             None => {
-                // Only where the files are asked for in the order of the tar are the next ones wanted.
-                let end = window.start + window.bytes.len() as u64;
-                let follows = (end..end + SMALL as u64).contains(&offset);
+                // Files of a directory lie near each other, but seldom in the order of their names.
+                let is_near = window.start.abs_diff(offset) < NEAR;
                 window.start = offset;
-                window.bytes.resize(if follows { 4 * PIECE } else { buffer.len() }, 0);
+                window.bytes.resize(if is_near { PIECE } else { buffer.len() }, 0);
                 let count = file.read_at(&mut window.bytes, offset)?;
                 window.bytes.truncate(count);
                 0

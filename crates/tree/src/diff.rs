@@ -58,8 +58,8 @@ struct Diff<'t, F> {
 impl<F: Fn((u32, &FileContent), (u32, &FileContent)) -> bool> Diff<'_, F> {
     fn run(&mut self) {
         let mut pending = vec![(LayerPath::root(), self.old.root(), self.new.root())];
+        self.compare(LayerPath::root, self.old.root(), self.new.root());
         while let Some((path, old, new)) = pending.pop() {
-            self.compare(&path, old, new);
             self.children(&path, old, new, &mut pending);
         }
         self.links();
@@ -71,13 +71,14 @@ impl<F: Fn((u32, &FileContent), (u32, &FileContent)) -> bool> Diff<'_, F> {
         self.changes.push(Change { path, kind });
     }
 
-    fn compare(&mut self, path: &LayerPath, old: NodeId, new: NodeId) {
+    /// The path is made only where it is told of: most files are the same.
+    fn compare(&mut self, path: impl Fn() -> LayerPath, old: NodeId, new: NodeId) {
         let (old_node, new_node) = (self.old.node(old), self.new.node(new));
         if old_node.links > 1 || new_node.links > 1 {
-            self.linked.push((path.clone(), old, new));
+            self.linked.push((path(), old, new));
         }
         if old_node.metadata != new_node.metadata || !self.same_kind(old_node, new_node) {
-            self.push(path.clone(), ChangeKind::Modified);
+            self.push(path(), ChangeKind::Modified);
         }
     }
 
@@ -99,19 +100,24 @@ impl<F: Fn((u32, &FileContent), (u32, &FileContent)) -> bool> Diff<'_, F> {
         new: NodeId,
         pending: &mut Vec<(LayerPath, NodeId, NodeId)>,
     ) {
-        let (old, new) = (self.old.node(old).names(), self.new.node(new).names());
-        for (name, &child) in new.into_iter().flatten() {
-            let path = path.with_name(name);
-            match old.and_then(|old| old.get(name)) {
-                Some(&old) => pending.push((path, old, child)),
-                None => self.added(&path, child),
+        let Some(new) = self.new.node(new).names() else { return };
+        // Both are sorted: they are gone through side by side.
+        let mut old = self.old.node(old).names().into_iter().flatten().peekable();
+        for (name, &child) in new {
+            while let Some((gone, _)) = old.next_if(|(it, _)| *it < name) {
+                self.push(path.with_name(gone), ChangeKind::Removed);
+            }
+            let Some((_, &before)) = old.next_if(|(it, _)| *it == name) else {
+                self.added(&path.with_name(name), child);
+                continue;
+            };
+            self.compare(|| path.with_name(name), before, child);
+            if self.new.node(child).is_directory() {
+                pending.push((path.with_name(name), before, child));
             }
         }
-        let Some(new) = new else { return };
-        for name in old.into_iter().flatten().map(|(name, _)| name) {
-            if !new.contains_key(name) {
-                self.push(path.with_name(name), ChangeKind::Removed);
-            }
+        for (gone, _) in old {
+            self.push(path.with_name(gone), ChangeKind::Removed);
         }
     }
 

@@ -201,9 +201,18 @@ impl From<LayerPath> for Vec<u8> {
 impl TryFrom<Vec<u8>> for LayerPath {
     type Error = PathError;
 
+    /// As [`LayerPath::new`], and what is normal already is not copied.
     fn try_from(bytes: Vec<u8>) -> Result<Self, PathError> {
-        Self::new(bytes)
+        if is_normal(&bytes) { Ok(Self(bytes)) } else { Self::new(bytes) }
     }
+}
+
+/// Whether a path would be made of just these bytes.
+fn is_normal(bytes: &[u8]) -> bool {
+    let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && name.len() <= MAX_NAME;
+    bytes.len() <= MAX_PATH
+        && !bytes.contains(&0)
+        && (bytes.is_empty() || bytes.split(|&byte| byte == b'/').all(is_name))
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -227,6 +236,11 @@ mod tests {
             ("...", "/..."),
         ] {
             assert_eq!(LayerPath::new(input).unwrap().to_string(), want, "{input:?}");
+            assert_eq!(
+                LayerPath::try_from(input.as_bytes().to_vec()),
+                LayerPath::new(input),
+                "{input:?}"
+            );
         }
     }
 
@@ -250,9 +264,12 @@ mod tests {
     fn refused() {
         for input in ["..", "a/../b", "a/..", "../a", "a\0b"] {
             LayerPath::new(input).expect_err(input);
+            LayerPath::try_from(input.as_bytes().to_vec()).expect_err(input);
         }
-        LayerPath::new("n".repeat(256)).expect_err("a long name");
-        LayerPath::new("n/".repeat(3000)).expect_err("a long path");
+        for (long, what) in [("n".repeat(256), "a long name"), ("n/".repeat(3000), "a long path")] {
+            LayerPath::new(&long).expect_err(what);
+            LayerPath::try_from(long.into_bytes()).expect_err(what);
+        }
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl<'a> Record<'a> {
     fn entry(self, previous: &[u8], record: usize) -> Result<Entry, TocError> {
         let path_error = |source| TocError::Path { record, source };
         let start = &previous[..previous.len().min(self.shared.into())];
-        let path = LayerPath::new([start, self.rest].concat()).map_err(path_error)?;
+        let path = LayerPath::try_from([start, self.rest].concat()).map_err(path_error)?;
         let mtime = Timestamp { seconds: self.seconds, nanoseconds: self.nanoseconds };
         let xattrs = self.xattrs.iter().map(|(name, value)| (name.to_vec(), value.to_vec()));
         let metadata = Metadata {
