@@ -74,7 +74,7 @@ def unpack(bench):
                 [*bench.tare, warm, "unpack", "six", fresh("files")],),
             "umoci": lambda fresh=fresh: (["umoci", "unpack", "--image", f"{source}:six", fresh("umoci")],),
             "crane export, GNU tar": exported,
-        }, keep=folder is not memory, after=lambda folder=folder: clear(folder, memory))
+        }, keep=True, after=lambda folder=folder: clear(folder, memory))
     sh("umount", memory)
 
 
