@@ -1,10 +1,10 @@
 //! What differs between two trees, and in which respect.
 
-use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 use tree::{ChangeKind, FileContent, LayerPath, Node, NodeId, NodeKind, Tree};
 
-use crate::content::{Bytes, Scratch};
+use crate::content::Pair;
 use crate::{Error, Layers};
 
 /// A tree, and the layers that have its bytes.
@@ -57,9 +57,14 @@ pub enum Aspect {
 /// # Errors
 /// A layer's tar cannot be read.
 pub fn compare(old: Side<'_>, new: Side<'_>, times: bool) -> Result<Vec<Difference>, Error> {
-    let (failure, scratch) = (RefCell::default(), RefCell::default());
-    let comparison = Comparison { old, new, failure, scratch };
-    let changes = old.tree.diff_by(new.tree, |a, b| comparison.is_same(a, b));
+    let failure = Mutex::new(None);
+    let start =
+        || Comparison { old, new, pair: Pair::new(old.layers, new.layers), failure: &failure };
+    let changes = old.tree.diff_by(new.tree, || {
+        let mut comparison = start();
+        move |old, new| comparison.is_same(old, new)
+    });
+    let mut comparison = start();
     let mut differences = Vec::new();
     for change in changes {
         let difference = comparison.difference(change.path, change.kind);
@@ -68,7 +73,7 @@ pub fn compare(old: Side<'_>, new: Side<'_>, times: bool) -> Result<Vec<Differen
             differences.push(difference);
         }
     }
-    match comparison.failure.into_inner() {
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some(error) => Err(error),
         None => Ok(differences),
     }
@@ -77,12 +82,12 @@ pub fn compare(old: Side<'_>, new: Side<'_>, times: bool) -> Result<Vec<Differen
 struct Comparison<'a> {
     old: Side<'a>,
     new: Side<'a>,
-    failure: RefCell<Option<Error>>,
-    scratch: RefCell<Scratch>,
+    pair: Pair<'a>,
+    failure: &'a Mutex<Option<Error>>,
 }
 
 impl Comparison<'_> {
-    fn is_same(&self, a: (u32, &FileContent), b: (u32, &FileContent)) -> bool {
+    fn is_same(&mut self, a: (u32, &FileContent), b: (u32, &FileContent)) -> bool {
         let layer = |side: &Side<'_>, index: u32| side.layers.all()[index as usize].diff_id;
         if a.1.size != b.1.size {
             return false;
@@ -90,17 +95,14 @@ impl Comparison<'_> {
         if layer(&self.old, a.0) == layer(&self.new, b.0) && a.1 == b.1 {
             return true;
         }
-        let compared = Bytes::of(self.old.layers, a.0, a.1).and_then(|old| {
-            let new = Bytes::of(self.new.layers, b.0, b.1)?;
-            self.scratch.borrow_mut().same(old, new)
-        });
-        compared.unwrap_or_else(|error| {
-            self.failure.borrow_mut().get_or_insert(error);
+        self.pair.same(a, b).unwrap_or_else(|error| {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert(error);
             false
         })
     }
 
-    fn difference(&self, path: LayerPath, kind: ChangeKind) -> Difference {
+    fn difference(&mut self, path: LayerPath, kind: ChangeKind) -> Difference {
         let (old, new) = (self.old.tree.lookup(&path), self.new.tree.lookup(&path));
         let aspects = match (old, new) {
             (Some(old), Some(new)) => {
@@ -111,7 +113,7 @@ impl Comparison<'_> {
         Difference { path, kind, aspects, old, new }
     }
 
-    fn aspects(&self, old: &Node, new: &Node) -> Vec<Aspect> {
+    fn aspects(&mut self, old: &Node, new: &Node) -> Vec<Aspect> {
         let (from, to) = (&old.metadata, &new.metadata);
         let mut aspects = Vec::new();
         let mut note = |aspect, differs: bool| aspects.extend(differs.then_some(aspect));
@@ -128,7 +130,7 @@ impl Comparison<'_> {
         aspects
     }
 
-    fn same_content(&self, old: &NodeKind, new: &NodeKind) -> bool {
+    fn same_content(&mut self, old: &NodeKind, new: &NodeKind) -> bool {
         match (old, new) {
             (NodeKind::Directory(_), NodeKind::Directory(_)) => true,
             (

@@ -3,12 +3,10 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt as _;
-use std::sync::PoisonError;
 
 use tree::{FileContent, LayerPath, NodeKind, Tree};
 
-use crate::layers::{LayerFiles, Window};
-use crate::{Error, Layers};
+use crate::{Error, LayerFiles, Layers};
 
 /// How much is read at once, in bytes.
 const PIECE: usize = 128 << 10;
@@ -32,79 +30,131 @@ impl Layers {
                 kind: kind.map_or("nothing", a_kind),
             });
         };
-        let mut bytes = Bytes::of(self, *layer, content)?;
-        let mut buffer = vec![0; bytes.piece()];
+        let (mut reader, mut buffer) = (Reader::new(self), vec![0; piece(content)]);
+        let mut at = 0;
         loop {
-            match bytes.read(&mut buffer)? {
-                0 => return Ok(()),
-                length => out.write_all(&buffer[..length]).map_err(Error::Write)?,
+            let length = reader.read(*layer, content, at, &mut buffer)?;
+            if length == 0 {
+                return Ok(());
             }
+            out.write_all(&buffer[..length]).map_err(Error::Write)?;
+            at += length as u64;
         }
     }
 }
 
-/// What files are compared in.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
+/// Compares files of one image with files of another.
+#[derive(Debug)]
+pub(crate) struct Pair<'a> {
+    old: Reader<'a>,
+    new: Reader<'a>,
     left: Vec<u8>,
     right: Vec<u8>,
 }
 
-impl Scratch {
-    /// Whether two files have the same bytes.
-    pub(crate) fn same(&mut self, mut a: Bytes<'_>, mut b: Bytes<'_>) -> Result<bool, Error> {
-        if a.content.size != b.content.size {
+impl<'a> Pair<'a> {
+    pub(crate) fn new(old: &'a Layers, new: &'a Layers) -> Self {
+        let (left, right) = Default::default();
+        Self { old: Reader::new(old), new: Reader::new(new), left, right }
+    }
+
+    /// Whether two files, each given with its layer, have the same bytes.
+    pub(crate) fn same(
+        &mut self,
+        (old_layer, old): (u32, &FileContent),
+        (new_layer, new): (u32, &FileContent),
+    ) -> Result<bool, Error> {
+        if old.size != new.size {
             return Ok(false);
         }
-        let piece = a.piece();
+        let piece = piece(old);
         for side in [&mut self.left, &mut self.right] {
             side.resize(side.len().max(piece), 0);
         }
+        let mut at = 0;
         loop {
-            let (left, right) = (&mut self.left[..piece], &mut self.right[..piece]);
-            let length = a.read(left)?;
-            b.read(&mut right[..length])?;
-            if left[..length] != right[..length] {
+            let length = self.old.read(old_layer, old, at, &mut self.left[..piece])?;
+            self.new.read(new_layer, new, at, &mut self.right[..length])?;
+            if self.left[..length] != self.right[..length] {
                 return Ok(false);
             }
             if length == 0 {
                 return Ok(true);
             }
+            at += length as u64;
         }
     }
 }
 
-/// A file that is read from its start.
-pub(crate) struct Bytes<'a> {
-    layer: &'a LayerFiles,
-    content: &'a FileContent,
-    at: u64,
+/// How much of a file is read at once, in bytes.
+fn piece(content: &FileContent) -> usize {
+    usize::try_from(content.size).map_or(PIECE, |size| size.clamp(1, PIECE))
 }
 
-impl<'a> Bytes<'a> {
-    pub(crate) fn of(
-        layers: &'a Layers,
+/// Reads files of an image.
+#[derive(Debug)]
+struct Reader<'a> {
+    layers: &'a Layers,
+    /// Of each layer's tar what was read last.
+    windows: Vec<Window>,
+}
+
+/// A part of a tar in memory: small files of one directory are neighbours there.
+#[derive(Debug, Clone, Default)]
+struct Window {
+    /// Where it starts in the tar.
+    start: u64,
+    /// What is there.
+    bytes: Vec<u8>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(layers: &'a Layers) -> Self {
+        Self { layers, windows: vec![Window::default(); layers.all().len()] }
+    }
+
+    /// Fills the buffer with what a file has from `at` on, as far as it goes; 0 at its end.
+    fn read(
+        &mut self,
         layer: u32,
-        content: &'a FileContent,
-    ) -> Result<Self, Error> {
-        let layer = &layers.all()[layer as usize];
-        layer.open()?;
-        Ok(Self { layer, content, at: 0 })
-    }
-
-    /// How large a buffer has to be.
-    fn piece(&self) -> usize {
-        usize::try_from(self.content.size).map_or(PIECE, |size| size.clamp(1, PIECE))
-    }
-
-    /// Fills the buffer as far as the file goes; 0 at its end.
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let left = self.content.size - self.at;
+        content: &FileContent,
+        at: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize, Error> {
+        let left = content.size - at;
         let length = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let read = |piece: &mut [u8], from| self.layer.read_at(piece, from);
-        self.content.read_at(self.at, &mut buffer[..length], read)?;
-        self.at += length as u64;
+        content.read_at(at, &mut buffer[..length], |piece, from| self.fill(layer, piece, from))?;
         Ok(length)
+    }
+
+    /// Fills the buffer with what a layer's tar has at `offset`.
+    fn fill(&mut self, layer: u32, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
+        let files = &self.layers.all()[layer as usize];
+        let tar = files.open()?;
+        let read = match buffer.len() < SMALL {
+            true => self.windows[layer as usize].fill(tar, buffer, offset),
+            false => tar.read_exact_at(buffer, offset),
+        };
+        read.map_err(|error| files.unreadable(error))
+    }
+}
+
+impl Window {
+    /// Fills the buffer from here; moves to where that can be.
+    fn fill(&mut self, tar: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset.saturating_add(buffer.len() as u64);
+        if offset < self.start || end > self.start.saturating_add(self.bytes.len() as u64) {
+            // Of a directory the next files are wanted, too, though not in the order of the tar.
+            let is_near = self.start.abs_diff(offset) < NEAR;
+            self.start = offset;
+            self.bytes.resize(if is_near { PIECE } else { buffer.len() }, 0);
+            let count = tar.read_at(&mut self.bytes, offset)?;
+            self.bytes.truncate(count);
+        }
+        let from = (offset - self.start) as usize;
+        let bytes = self.bytes.get(from..from + buffer.len());
+        buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
     }
 }
 
@@ -115,41 +165,6 @@ impl LayerFiles {
         }
         let file = File::open(&self.tar).map_err(|error| self.unreadable(error))?;
         Ok(self.file.get_or_init(|| file))
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
-        let file = self.open()?;
-        let read = match buffer.len() < SMALL {
-            true => self.read_near(file, buffer, offset),
-            false => file.read_exact_at(buffer, offset),
-        };
-        read.map_err(|error| self.unreadable(error))
-    }
-
-    /// Reads from the window; moves it where it has to.
-    fn read_near(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        let covered = |window: &Window| {
-            let start = usize::try_from(offset.checked_sub(window.start)?).ok()?;
-            window.bytes.get(start..start.checked_add(buffer.len())?).map(|_| start)
-        };
-        let start = match covered(&window) {
-            Some(start) => start,
-            None => {
-                // Files of a directory lie near each other, but seldom in the order of their names.
-                let is_near = window.start.abs_diff(offset) < NEAR;
-                window.start = offset;
-                window.bytes.resize(if is_near { PIECE } else { buffer.len() }, 0);
-                let count = file.read_at(&mut window.bytes, offset)?;
-                window.bytes.truncate(count);
-                0
-            }
-        };
-        match window.bytes.get(start..start + buffer.len()) {
-            Some(bytes) => buffer.copy_from_slice(bytes),
-            None => return Err(io::ErrorKind::UnexpectedEof.into()),
-        }
-        Ok(())
     }
 
     fn unreadable(&self, source: io::Error) -> Error {

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use image::DiffId;
 use store::{Image, Store};
@@ -27,17 +27,6 @@ pub struct LayerFiles {
     pub(crate) tar: PathBuf,
     /// The tar once a file of it was asked for.
     pub(crate) file: OnceLock<File>,
-    /// Its part that was read last.
-    pub(crate) window: Mutex<Window>,
-}
-
-/// A part of a tar in memory: small files are neighbours there that are so in the tree.
-#[derive(Debug, Default)]
-pub(crate) struct Window {
-    /// Where it starts in the tar.
-    pub(crate) start: u64,
-    /// What is there.
-    pub(crate) bytes: Vec<u8>,
 }
 
 /// What one layer did.
@@ -60,8 +49,7 @@ impl Layers {
         let layer = |(descriptor, diff_id)| {
             let layer = store.layer(&descriptor, &diff_id)?;
             let changeset = layer.changeset()?;
-            let (file, window) = (OnceLock::new(), Mutex::default());
-            Ok(LayerFiles { diff_id, changeset, tar: layer.tar, file, window })
+            Ok(LayerFiles { diff_id, changeset, tar: layer.tar, file: OnceLock::new() })
         };
         Ok(Self { layers: image.layers().into_iter().map(layer).collect::<Result<_, Error>>()? })
     }

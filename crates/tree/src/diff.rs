@@ -1,6 +1,9 @@
 //! What differs between two trees.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
 
 use crate::{FileContent, LayerPath, Node, NodeId, NodeKind, Tree};
 
@@ -25,64 +28,92 @@ pub enum ChangeKind {
     Removed,
 }
 
+/// So many directories are worth to be shared out.
+const MANY: usize = 64;
+
 impl Tree {
     /// What must change in `self` to become `newer`, sorted by path. Two files have the same content
     /// where they are the same bytes of the same layer, so both trees must number their layers alike.
     pub fn diff(&self, newer: &Tree) -> Vec<Change> {
-        self.diff_by(newer, |old, new| old == new)
+        self.diff_by(newer, || |old, new| old == new)
     }
 
-    /// As [`Tree::diff`], where `same` tells whether two files, each given with its layer's number in
-    /// its own tree, have the same content.
-    pub fn diff_by(
-        &self,
-        newer: &Tree,
-        same: impl Fn((u32, &FileContent), (u32, &FileContent)) -> bool,
-    ) -> Vec<Change> {
-        let mut diff =
-            Diff { old: self, new: newer, same, changes: Vec::new(), linked: Vec::new() };
-        diff.run();
-        diff.changes
+    /// As [`Tree::diff`], where what `same` gives tells whether two files, each given with its layer's number
+    /// in its own tree, have the same content. Every thread that compares asks for one of its own.
+    pub fn diff_by<S>(&self, newer: &Tree, same: impl Fn() -> S + Sync) -> Vec<Change>
+    where
+        S: FnMut((u32, &FileContent), (u32, &FileContent)) -> bool,
+    {
+        let start = |found| Diff { old: self, new: newer, same: same(), found };
+        let mut diff = start(Found::default());
+        let mut pending = VecDeque::from([diff.root()]);
+        while pending.len() < MANY
+            && let Some(directory) = pending.pop_front()
+        {
+            diff.children(&directory, &mut pending);
+        }
+        let mut found = diff.found;
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let share = pending.len().div_ceil(threads).max(1);
+        thread::scope(|scope| {
+            let shares = pending.make_contiguous().chunks(share);
+            let compare = |share: &[_]| start(Found::default()).run(share.to_vec().into());
+            let threads: Vec<_> = shares.map(|it| scope.spawn(move || compare(it))).collect();
+            for thread in threads {
+                found.add(thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            }
+        });
+        found.sorted()
     }
 }
 
-struct Diff<'t, F> {
+/// A directory that both trees may have: its path, and what each has there.
+type Common = (LayerPath, NodeId, NodeId);
+
+struct Diff<'t, S> {
     old: &'t Tree,
     new: &'t Tree,
-    same: F,
-    changes: Vec<Change>,
-    /// Paths that both trees have and that look the same, with a node of several names on a side.
-    linked: Vec<(LayerPath, NodeId, NodeId)>,
+    same: S,
+    found: Found,
 }
 
-impl<F: Fn((u32, &FileContent), (u32, &FileContent)) -> bool> Diff<'_, F> {
-    fn run(&mut self) {
-        let mut pending = vec![(LayerPath::root(), self.old.root(), self.new.root())];
-        self.compare(LayerPath::root, self.old.root(), self.new.root());
-        while let Some((path, old, new)) = pending.pop() {
-            self.children(&path, old, new, &mut pending);
+#[derive(Default)]
+struct Found {
+    changes: Vec<Change>,
+    /// Paths that both trees have and that look the same, with a node of several names on a side.
+    linked: Vec<Common>,
+}
+
+impl<S: FnMut((u32, &FileContent), (u32, &FileContent)) -> bool> Diff<'_, S> {
+    fn root(&mut self) -> Common {
+        let (old, new) = (self.old.root(), self.new.root());
+        self.compare(LayerPath::root, old, new);
+        (LayerPath::root(), old, new)
+    }
+
+    fn run(mut self, mut pending: VecDeque<Common>) -> Found {
+        while let Some(directory) = pending.pop_back() {
+            self.children(&directory, &mut pending);
         }
-        self.links();
-        self.changes.sort_by(|a, b| a.path.cmp(&b.path));
-        self.changes.dedup_by(|a, b| a.path == b.path);
+        self.found
     }
 
     fn push(&mut self, path: LayerPath, kind: ChangeKind) {
-        self.changes.push(Change { path, kind });
+        self.found.changes.push(Change { path, kind });
     }
 
     /// The path is made only where it is told of: most files are the same.
     fn compare(&mut self, path: impl Fn() -> LayerPath, old: NodeId, new: NodeId) {
         let (old_node, new_node) = (self.old.node(old), self.new.node(new));
         if old_node.links > 1 || new_node.links > 1 {
-            self.linked.push((path(), old, new));
+            self.found.linked.push((path(), old, new));
         }
         if old_node.metadata != new_node.metadata || !self.same_kind(old_node, new_node) {
             self.push(path(), ChangeKind::Modified);
         }
     }
 
-    fn same_kind(&self, old: &Node, new: &Node) -> bool {
+    fn same_kind(&mut self, old: &Node, new: &Node) -> bool {
         match (&old.kind, &new.kind) {
             (NodeKind::Directory(_), NodeKind::Directory(_)) => true,
             (
@@ -93,16 +124,10 @@ impl<F: Fn((u32, &FileContent), (u32, &FileContent)) -> bool> Diff<'_, F> {
         }
     }
 
-    fn children(
-        &mut self,
-        path: &LayerPath,
-        old: NodeId,
-        new: NodeId,
-        pending: &mut Vec<(LayerPath, NodeId, NodeId)>,
-    ) {
-        let Some(new) = self.new.node(new).names() else { return };
+    fn children(&mut self, (path, old, new): &Common, pending: &mut VecDeque<Common>) {
+        let Some(new) = self.new.node(*new).names() else { return };
         // Both are sorted: they are gone through side by side.
-        let mut old = self.old.node(old).names().into_iter().flatten().peekable();
+        let mut old = self.old.node(*old).names().into_iter().flatten().peekable();
         for (name, &child) in new {
             while let Some((gone, _)) = old.next_if(|(it, _)| *it < name) {
                 self.push(path.with_name(gone), ChangeKind::Removed);
@@ -113,7 +138,7 @@ impl<F: Fn((u32, &FileContent), (u32, &FileContent)) -> bool> Diff<'_, F> {
             };
             self.compare(|| path.with_name(name), before, child);
             if self.new.node(child).is_directory() {
-                pending.push((path.with_name(name), before, child));
+                pending.push_back((path.with_name(name), before, child));
             }
         }
         for (gone, _) in old {
@@ -127,6 +152,20 @@ impl<F: Fn((u32, &FileContent), (u32, &FileContent)) -> bool> Diff<'_, F> {
             self.push(path, ChangeKind::Added);
         }
     }
+}
+
+impl Found {
+    fn add(&mut self, more: Self) {
+        self.changes.extend(more.changes);
+        self.linked.extend(more.linked);
+    }
+
+    fn sorted(mut self) -> Vec<Change> {
+        self.links();
+        self.changes.sort_by(|a, b| a.path.cmp(&b.path));
+        self.changes.dedup_by(|a, b| a.path == b.path);
+        self.changes
+    }
 
     /// Finds names that were one file and are no longer, or the reverse. Groups of names are compared
     /// by their first name that both trees have, so a name that comes or goes changes no other.
@@ -138,7 +177,7 @@ impl<F: Fn((u32, &FileContent), (u32, &FileContent)) -> bool> Diff<'_, F> {
             let old = *old_first.entry(old).or_insert(index);
             let new = *new_first.entry(new).or_insert(index);
             if old != new {
-                self.push(path, ChangeKind::Modified);
+                self.changes.push(Change { path, kind: ChangeKind::Modified });
             }
         }
     }

@@ -169,6 +169,32 @@ fn differences() {
     }
 }
 
+/// So wide that several threads compare; hard links lead from each thread's part to the first one's.
+#[test]
+fn differences_of_wide_trees() {
+    let (mut old, mut new, mut want) = (String::from("f a 1"), String::from("f a 1"), Vec::new());
+    for number in 0..500 {
+        let directory = format!("d{number:03}/s");
+        old += &format!(", f {directory}/f 1, h {directory}/h a");
+        new += &match number % 10 {
+            3 => String::new(),
+            5 => format!(", f {directory}/f 2, h {directory}/h a"),
+            7 => format!(", f {directory}/f 1, f {directory}/h 1"),
+            _ => format!(", f {directory}/f 1, h {directory}/h a"),
+        };
+        want.extend(match number % 10 {
+            3 => Some((format!("/d{number:03}"), tree::ChangeKind::Removed)),
+            5 => Some((format!("/{directory}/f"), tree::ChangeKind::Modified)),
+            7 => Some((format!("/{directory}/h"), tree::ChangeKind::Modified)),
+            _ => None,
+        });
+    }
+    let fold = |text: &str| Tree::fold([&layer(text)]).unwrap();
+    let changes = fold(&old).diff(&fold(&new)).into_iter();
+    let changes: Vec<_> = changes.map(|it| (it.path.to_string(), it.kind)).collect();
+    assert_eq!(changes, want);
+}
+
 #[test]
 fn what_a_hard_link_says_holds_for_its_file() {
     let mut changeset = vec![entry("f a 1"), entry("h b a"), entry("l c a"), entry("h d c")];
