@@ -1,6 +1,8 @@
 //! What is named, and by whom.
 
 use std::collections::HashSet;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use image::{ChainId, DiffId, Digest, ImageConfig, media_type};
 use serde_json::Value;
@@ -127,11 +129,9 @@ impl<'a> Marker<'a> {
     /// A blob as JSON; `None` for one that is missing or is something else.
     fn json(&self, digest: &Digest) -> Result<Option<Value>, Error> {
         let path = self.store.blob_path(digest);
-        let is_small = std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() <= MAX_JSON);
-        if !is_small || !starts_as_object(&path)? {
+        let Some(bytes) = document(&path).map_err(Error::io("read", &path))? else {
             return Ok(None);
-        }
-        let Some(bytes) = files::read_optional(&path, MAX_JSON)? else { return Ok(None) };
+        };
         let got = Digest::of(&bytes);
         if got != *digest {
             return Err(Error::Corrupt { want: *digest, got, path });
@@ -140,9 +140,20 @@ impl<'a> Marker<'a> {
     }
 }
 
-fn starts_as_object(path: &std::path::Path) -> Result<bool, Error> {
-    use std::io::Read;
+/// The bytes of a blob that may be a document. One that is too large or does not begin as an object is not
+/// read: most are layers.
+fn document(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut file = match files::open(path) {
+        Err(error) if files::is_absent(&error) => return Ok(None),
+        other => other?,
+    };
+    let size = file.metadata()?.len();
     let mut first = [0];
-    let read = files::open(path).and_then(|mut file| file.read(&mut first));
-    Ok(read.map_err(Error::io("read", path))? == 1 && first[0] == b'{')
+    if size > MAX_JSON || file.read(&mut first)? == 0 || first != *b"{" {
+        return Ok(None);
+    }
+    let mut bytes = Vec::with_capacity(size as usize + 1);
+    bytes.extend(first);
+    file.take(MAX_JSON).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use image::Digest;
 
@@ -46,6 +48,23 @@ pub(super) fn builder_files(directory: &Path) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
+/// A path, and what is there.
+type Found = (PathBuf, io::Result<Metadata>);
+
+/// Looks up names, some at a time, until nobody wants more.
+fn look_up(directory: &Path, names: &[String], ahead: &SyncSender<Vec<Found>>) {
+    for some in names.chunks(256) {
+        let paths = some.iter().map(|name| directory.join(name));
+        let found = paths.map(|path| {
+            let metadata = path.symlink_metadata();
+            (path, metadata)
+        });
+        if ahead.send(found.collect()).is_err() {
+            return;
+        }
+    }
+}
+
 struct Sweep<'a> {
     marked: &'a Marked,
     dry_run: bool,
@@ -57,22 +76,23 @@ struct Sweep<'a> {
 impl Sweep<'_> {
     /// A directory whose names start with a digest. What is named otherwise is not ours.
     fn named(&mut self, directory: &Path, kind: GarbageKind) -> Result<(), Error> {
-        for name in files::names(directory)? {
+        let mut names = files::names(directory)?;
+        names.retain(|name| {
             let stem = name.split_once('.').map_or(name.as_str(), |(stem, _)| stem);
-            let Ok(digest) = Digest::from_hex(stem) else { continue };
-            if self.marked.digests.contains(&digest) {
-                continue;
-            }
-            let path = directory.join(&name);
-            match path.symlink_metadata() {
+            Digest::from_hex(stem).is_ok_and(|digest| !self.marked.digests.contains(&digest))
+        });
+        let (ahead, found) = sync_channel(1);
+        std::thread::scope(|scope| {
+            // To look files up takes a third of the time, and another processor has some.
+            scope.spawn(move || look_up(directory, &names, &ahead));
+            found.into_iter().flatten().try_for_each(|(path, metadata)| match metadata {
                 // Those who make root file systems take no lock of ours.
-                Err(error) if files::is_absent(&error) => {}
-                Err(error) => return Err(Error::io("read", &path)(error)),
-                Ok(found) if self.is_young(&found) => {}
-                Ok(found) => self.remove_found(kind, path, &found)?,
-            }
-        }
-        Ok(())
+                Err(error) if files::is_absent(&error) => Ok(()),
+                Err(error) => Err(Error::io("read", &path)(error)),
+                Ok(found) if self.is_young(&found) => Ok(()),
+                Ok(found) => self.remove_found(kind, path, &found),
+            })
+        })
     }
 
     /// Files in the making whose makers are gone.
@@ -166,7 +186,8 @@ impl Sweep<'_> {
         let file = (metadata.dev(), metadata.ino());
         let gone = self.links.entry(file).or_default();
         *gone += 1;
-        // When removing, the file has already lost the names that went before.
+        // When removing, the file has already lost the names that went before: none was in the same directory,
+        // where two digests have no file in common.
         let left = if self.dry_run { *gone } else { 1 };
         let is_last = metadata.nlink() <= left;
         if is_last && !self.dry_run {
