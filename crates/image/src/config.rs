@@ -267,6 +267,18 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_nobody_knows_stay_what_they_are() {
+        for number in
+            ["515555555555555555555557", "0.1", "1e-7", "9007199254740993", "122.416294033786585"]
+        {
+            let text = format!(r#"{{"architecture":"a","os":"b","x":{number}}}"#);
+            let config: ImageConfig = serde_json::from_str(&text).unwrap();
+            let text = serde_json::to_string(&config).unwrap();
+            assert_eq!(serde_json::from_str::<ImageConfig>(&text).unwrap(), config, "{number}");
+        }
+    }
+
+    #[test]
     fn null_is_absent() {
         let text = r#"{"architecture":"amd64","os":"linux","author":null,"history":null,
             "config":{"Env":null,"Cmd":null,"Volumes":null,"Labels":null,"OnBuild":null,
