@@ -201,18 +201,9 @@ impl From<LayerPath> for Vec<u8> {
 impl TryFrom<Vec<u8>> for LayerPath {
     type Error = PathError;
 
-    /// As [`LayerPath::new`], and what is normal already is not copied.
     fn try_from(bytes: Vec<u8>) -> Result<Self, PathError> {
-        if is_normal(&bytes) { Ok(Self(bytes)) } else { Self::new(bytes) }
+        Self::new(bytes)
     }
-}
-
-/// Whether a path would be made of just these bytes.
-fn is_normal(bytes: &[u8]) -> bool {
-    let is_name = |name: &[u8]| !matches!(name, b"" | b"." | b"..") && name.len() <= MAX_NAME;
-    bytes.len() <= MAX_PATH
-        && !bytes.contains(&0)
-        && (bytes.is_empty() || bytes.split(|&byte| byte == b'/').all(is_name))
 }
 
 fn lossy(bytes: &[u8]) -> String {

@@ -130,10 +130,11 @@ impl Changeset {
         }
         // A record has at least eight bytes, so a false count cannot reserve much.
         let mut entries: Vec<Entry> = Vec::with_capacity(count.min(body.len() / 8));
+        let mut path = Vec::new();
         for record in 0..count {
             let raw: Record<'_> = take(&mut body).map_err(record_error(record))?;
             let previous = entries.last().map_or(&b""[..], |entry| entry.path.as_bytes());
-            entries.push(raw.entry(previous, record)?);
+            entries.push(raw.entry(previous, &mut path, record)?);
         }
         if !body.is_empty() {
             return Err(TocError::Trailing(body.len()));
@@ -184,10 +185,13 @@ impl<'a> Record<'a> {
         }
     }
 
-    fn entry(self, previous: &[u8], record: usize) -> Result<Entry, TocError> {
+    /// The entry after one with the path `previous`. `bytes` is for this one's, to be used again.
+    fn entry(self, previous: &[u8], bytes: &mut Vec<u8>, record: usize) -> Result<Entry, TocError> {
         let path_error = |source| TocError::Path { record, source };
-        let start = &previous[..previous.len().min(self.shared.into())];
-        let path = LayerPath::try_from([start, self.rest].concat()).map_err(path_error)?;
+        bytes.clear();
+        bytes.extend_from_slice(&previous[..previous.len().min(self.shared.into())]);
+        bytes.extend_from_slice(self.rest);
+        let path = LayerPath::new(bytes).map_err(path_error)?;
         let mtime = Timestamp { seconds: self.seconds, nanoseconds: self.nanoseconds };
         let xattrs = self.xattrs.iter().map(|(name, value)| (name.to_vec(), value.to_vec()));
         let metadata = Metadata {
