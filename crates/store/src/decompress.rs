@@ -46,16 +46,14 @@ pub(crate) fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usiz
 /// The stream behind a gzip stream, all its members (RFC 1952); every member's length and checksum are checked.
 pub struct Gunzip<R> {
     input: R,
-    /// Of the member that is being read; none between two.
+    /// Of the member that is being read; none after one, where the stream may end.
     member: Option<Inflate>,
-    /// Whether a member has been read.
-    has_any: bool,
 }
 
 impl<R: BufRead> Gunzip<R> {
     /// Reads what is behind `input`, which must hold nothing but the gzip stream.
     pub fn new(input: R) -> Self {
-        Self { input, member: None, has_any: false }
+        Self { input, member: Some(begin()) }
     }
 }
 
@@ -67,10 +65,10 @@ impl<R: BufRead> Read for Gunzip<R> {
         loop {
             let input = self.input.fill_buf()?;
             let at_end = input.is_empty();
-            if at_end && self.member.is_none() && self.has_any {
+            if at_end && self.member.is_none() {
                 return Ok(0);
             }
-            let member = self.member.get_or_insert_with(|| Inflate::new(true, GZIP));
+            let member = self.member.get_or_insert_with(begin);
             let (read, made) = (member.total_in(), member.total_out());
             let status = member.decompress(input, buffer, InflateFlush::NoFlush);
             // Neither is more than the two buffers have.
@@ -79,7 +77,7 @@ impl<R: BufRead> Read for Gunzip<R> {
             let status = status.map_err(|_| malformed(member.error_message()))?;
             self.input.consume(read);
             match status {
-                Status::StreamEnd => (self.member, self.has_any) = (None, true),
+                Status::StreamEnd => self.member = None,
                 _ if made > 0 => {}
                 _ if at_end => return Err(cut_off()),
                 _ if read == 0 => return Err(malformed(None)),
@@ -90,6 +88,10 @@ impl<R: BufRead> Read for Gunzip<R> {
             }
         }
     }
+}
+
+fn begin() -> Inflate {
+    Inflate::new(true, GZIP)
 }
 
 fn malformed(why: Option<&str>) -> io::Error {
