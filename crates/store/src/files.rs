@@ -22,12 +22,18 @@ pub(crate) fn irregular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "it is no regular file")
 }
 
+/// As [`open`]; `None` where there is no file.
+pub(crate) fn open_optional(path: &Path) -> io::Result<Option<File>> {
+    match open(path) {
+        Err(error) if is_absent(&error) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 /// The content of a file of at most `max` bytes; `None` where there is no file.
 pub(crate) fn read_optional(path: &Path, max: u64) -> Result<Option<Vec<u8>>, Error> {
-    let file = match open(path) {
-        Ok(file) => file,
-        Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) => return Err(Error::io("open", path)(error)),
+    let Some(file) = open_optional(path).map_err(Error::io("open", path))? else {
+        return Ok(None);
     };
     let size = file.metadata().map_err(Error::io("read", path))?.len();
     let too_large = || Error::TooLarge { what: path.display().to_string(), max };

@@ -97,8 +97,8 @@ impl<'a> Marker<'a> {
         Ok(digest)
     }
 
-    /// Queues what a manifest or an index refers to, and marks what a configuration does. A blob is taken for one by its content: the
-    /// index may have it from anybody. What is called a tar is not opened.
+    /// Queues what a manifest or an index refers to, and marks what a configuration does. A blob is taken for
+    /// one by its content: the index may have it from anybody. What is called a tar is not opened.
     fn follow(&mut self, digest: &Digest) -> Result<(), Error> {
         let Some(value) = self.json(digest)? else { return Ok(()) };
         for list in ["manifests", "layers", "blobs"] {
@@ -143,10 +143,7 @@ impl<'a> Marker<'a> {
 /// The bytes of a blob that may be a document. One that is too large or does not begin as an object is not
 /// read: most are layers.
 fn document(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut file = match files::open(path) {
-        Err(error) if files::is_absent(&error) => return Ok(None),
-        other => other?,
-    };
+    let Some(mut file) = files::open_optional(path)? else { return Ok(None) };
     let size = file.metadata()?.len();
     let mut first = [0];
     if size > MAX_JSON || file.read(&mut first)? == 0 || first != *b"{" {
