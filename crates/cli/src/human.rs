@@ -4,16 +4,12 @@ use std::time::{Duration, SystemTime};
 
 /// A size in bytes with three digits and decimal units, as docker prints it: `12.3MB`, `1.05GB`.
 pub fn bytes(size: u64) -> String {
-    if size < 1000 {
-        // Most files: without a detour through fractions.
-        return format!("{size}B");
-    }
-    scaled(size as f64, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
+    scaled(size, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"])
 }
 
 /// A size in bytes with three digits and binary units: `12.3MiB`. Memory limits are meant so.
 pub fn bytes_iec(size: u64) -> String {
-    scaled(size as f64, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
+    scaled(size, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
 }
 
 /// A size as people write it: `20MB`, `1.5 GiB`, `4096`. A unit with an `i` is a power of 1,024, one without
@@ -101,11 +97,16 @@ pub fn parse_time(text: &str) -> Result<SystemTime, String> {
         })
 }
 
-fn scaled(size: f64, base: f64, units: &[&str]) -> String {
-    let mut value = size;
-    let mut unit = 0;
+fn scaled(size: u64, base: f64, units: &[&str]) -> String {
+    let mut value = size as f64;
+    if value < base {
+        // Most files: without a detour through fractions.
+        return format!("{size}{}", units[0]);
+    }
+    value /= base;
+    let mut unit = 1;
     // 999.5 would be printed as 1000 of a unit: it is 1 of the next.
-    while value >= if unit == 0 { base } else { base - 0.5 } && unit + 1 < units.len() {
+    while value >= base - 0.5 && unit + 1 < units.len() {
         value /= base;
         unit += 1;
     }
