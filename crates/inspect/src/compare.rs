@@ -89,9 +89,6 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     fn is_same(&mut self, a: (u32, &FileContent), b: (u32, &FileContent)) -> bool {
         let layer = |side: &Side<'_>, index: u32| side.layers.all()[index as usize].diff_id;
-        if a.1.size != b.1.size {
-            return false;
-        }
         if layer(&self.old, a.0) == layer(&self.new, b.0) && a.1 == b.1 {
             return true;
         }

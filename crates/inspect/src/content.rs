@@ -54,8 +54,8 @@ pub(crate) struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     pub(crate) fn new(old: &'a Layers, new: &'a Layers) -> Self {
-        let (left, right) = Default::default();
-        Self { old: Reader::new(old), new: Reader::new(new), left, right }
+        let (old, new) = (Reader::new(old), Reader::new(new));
+        Self { old, new, left: Vec::new(), right: Vec::new() }
     }
 
     /// Whether two files, each given with its layer, have the same bytes.

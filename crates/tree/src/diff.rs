@@ -44,8 +44,8 @@ impl Tree {
     where
         S: FnMut((u32, &FileContent), (u32, &FileContent)) -> bool,
     {
-        let start = |found| Diff { old: self, new: newer, same: same(), found };
-        let mut diff = start(Found::default());
+        let start = || Diff { old: self, new: newer, same: same(), found: Found::default() };
+        let mut diff = start();
         let mut pending = VecDeque::from([diff.root()]);
         while pending.len() < MANY
             && let Some(directory) = pending.pop_front()
@@ -57,7 +57,7 @@ impl Tree {
         let share = pending.len().div_ceil(threads).max(1);
         thread::scope(|scope| {
             let shares = pending.make_contiguous().chunks(share);
-            let compare = |share: &[_]| start(Found::default()).run(share.to_vec().into());
+            let compare = |share: &[_]| start().run(share.to_vec().into());
             let threads: Vec<_> = shares.map(|it| scope.spawn(move || compare(it))).collect();
             for thread in threads {
                 found.add(thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
