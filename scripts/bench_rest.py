@@ -45,15 +45,13 @@ def linked(bench, source, name):
 def unpack(bench):
     """An image's files in a plain directory."""
     source = layout_of(bench)
+    warm = linked(bench, source, "warm")
+    sh(*bench.tare, warm, "unpack", "six", bench.fresh("first"))
     memory = Path("/run/bench-unpack")
     for place, folder in (("ext4", bench.dir), ("tmpfs", memory)):
         folder.mkdir(exist_ok=True)
         if folder is memory:
             sh("mount", "-t", "tmpfs", "-o", "size=12g", "tmpfs", memory)
-
-        # Nothing of a row outlives it.
-        warm = linked(bench, source, "warm")
-        sh(*bench.tare, warm, "unpack", "six", bench.fresh("first"))
 
         def fresh(name, folder=folder):
             return folder / bench.fresh(name).name
@@ -70,7 +68,7 @@ def unpack(bench):
 
         yield bench.row(f"unpack, {place}", {
             "tare": cold,
-            "tare, its layers uncompressed before": lambda fresh=fresh, warm=warm: (
+            "tare, its layers uncompressed before": lambda fresh=fresh: (
                 [*bench.tare, warm, "unpack", "six", fresh("files")],),
             "umoci": lambda fresh=fresh: (["umoci", "unpack", "--image", f"{source}:six", fresh("umoci")],),
             "crane export, GNU tar": exported,
